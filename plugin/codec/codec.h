@@ -1,0 +1,83 @@
+/* codec/: model <-> bytes. Remote write 1.0 and Loki JSON, snappy and gzip, and the sealed request they end in. */
+#ifndef GCW_CODEC_H
+#define GCW_CODEC_H
+
+#include "model/model.h"
+
+/* ---- sealed request -------------------------------------------------------------------------------------------
+ * The one type both halves share: an immutable, already compressed body with what the back half needs to know. Made by
+ * batch/, owned by the queue, freed by the writer when its last record has ended. */
+
+enum protocol { PROTOCOL_RW1, PROTOCOL_LOKI_JSON };
+enum encoding { ENCODING_NONE, ENCODING_SNAPPY, ENCODING_GZIP };
+
+const char *protocol_content_type(enum protocol p);
+const char *encoding_name(enum encoding e); /* Content-Encoding; NULL for none */
+
+struct receipt_share {
+    struct gcw_receipt *receipt;
+    uint64_t records;
+};
+
+struct sealed {
+    struct sealed *next;       /* the queue's */
+    uint64_t batch_seq;        /* ascending within a route, from 1 */
+    uint32_t route;            /* index: (signal, tenant, lane) */
+    gcw_signal signal;
+    enum protocol protocol;
+    enum encoding encoding;
+    const char *tenant;        /* "" = none; outlives the request */
+    uint32_t records;          /* samples or entries */
+    uint32_t metadata;         /* metric families described */
+    int64_t first_time;        /* oldest and newest record time, in the signal's unit */
+    int64_t last_time;
+    int64_t sealed_unix_ms;
+    uint64_t sealed_mono_ms;
+    uint64_t charge;           /* bytes it holds of the memory budget */
+    struct receipt_share *shares;
+    uint32_t share_count;
+    uint32_t raw_len;          /* body before compression */
+    uint32_t len;
+    uint8_t body[];
+};
+
+/* A sealed request with a copy of the body; all other fields zero. NULL when out of memory. */
+struct sealed *sealed_new(const void *body, size_t len);
+void sealed_free(struct sealed *s); /* with its shares array */
+
+/* ---- remote write 1.0 (Remote-Write 1.0 specification; numbers in proto/remote1.proto) --------------------------- */
+
+/* Bytes one TimeSeries with one sample takes in a WriteRequest. */
+size_t rw1_sample_size(size_t block_len, uint64_t value_bits, int64_t time_ms);
+/* Appends it; the buffer must have room for rw1_sample_size(). A value whose bits are all zero is left out (proto3);
+ * -0.0 is not zero here. */
+void rw1_sample_put(struct buf *out, struct view block, uint64_t value_bits, int64_t time_ms);
+size_t rw1_metadata_size(gcw_metric_type type, struct view family, struct view help, struct view unit);
+void rw1_metadata_put(struct buf *out, gcw_metric_type type, struct view family, struct view help, struct view unit);
+
+/* ---- Loki JSON (POST /loki/api/v1/push) ---------------------------------------------------------------------------- */
+
+/* Appends text escaped for a JSON string, without the quotes: '"' and '\' with a backslash, control characters as
+ * \n \r \t or \u00XX, each invalid UTF-8 run as U+FFFD, all else as it is. False when out of memory. */
+bool json_escape(struct buf *out, const char *p, size_t n);
+bool loki_json_begin(struct buf *out);                         /* {"streams":[ */
+bool loki_json_stream(struct buf *out, struct view block);     /* {"stream":{...},"values":[ */
+/* ["<ns>","<line>"] or ["<ns>","<line>",{...}]; metadata is a label block. */
+bool loki_json_entry(struct buf *out, int64_t time_ns, struct view line, struct view metadata);
+bool loki_json_stream_end(struct buf *out);                    /* ]} */
+bool loki_json_end(struct buf *out);                           /* ]} */
+/* Commas are the caller's: buf_puts(out, ","). */
+
+/* ---- compression ------------------------------------------------------------------------------------------------ */
+
+/* Snappy block format into out (replaces its content). */
+bool snappy_pack(struct buf *out, const struct buf *in);
+
+/* gzip by libdeflate where the build has it, else zlib. One per thread. */
+struct gzip;
+struct gzip *gzip_new(int level); /* 1..9 (zlib's meaning) */
+void gzip_free(struct gzip *g);
+bool gzip_pack(struct gzip *g, struct buf *out, const struct buf *in);
+const char *gzip_backend(void); /* "libdeflate 1.14" or "zlib 1.2.13" */
+
+#endif

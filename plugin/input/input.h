@@ -1,0 +1,101 @@
+/* input/: text formats in, records out. Prometheus text 0.0.4, OpenMetrics 1.0, log lines, JSON lines. Streaming: bytes
+ * are fed in pieces of any size; memory is bounded by the longest line. Knows no writer. */
+#ifndef GCW_INPUT_H
+#define GCW_INPUT_H
+
+#include "base/base.h"
+
+/* ---- lines: splits a byte stream at LF -------------------------------------------------------------------------- */
+
+struct lines {
+    struct buf tail;    /* the unfinished line */
+    uint64_t number;    /* of the last line given out, from 1 */
+    size_t max_bytes;   /* a longer line is given out cut, once, with `cut` set */
+    bool skipping;
+};
+typedef void line_fn(void *user, uint64_t number, struct view line, bool cut); /* without LF, with CR if there was one */
+/* Complete lines inside `data` are given out in place, without a copy. */
+gcw_status lines_feed(struct lines *l, const char *data, size_t n, line_fn *fn, void *user);
+gcw_status lines_end(struct lines *l, line_fn *fn, void *user); /* the last line, if it had no LF */
+void lines_free(struct lines *l);
+
+/* ---- exposition: Prometheus text 0.0.4 and OpenMetrics 1.0 ---------------------------------------------------------- */
+
+enum exposition_format { EXPOSITION_TEXT, EXPOSITION_OPENMETRICS };
+
+struct exposition_sample {
+    const gcw_label *labels; /* [0] is __name__; the rest in the order written; values unescaped */
+    size_t count;
+    uint64_t value_bits;     /* any NaN as 0x7ff8000000000001, as Prometheus' parsers do */
+    bool has_time;
+    int64_t time_ms;         /* 0.0.4: as written; OpenMetrics: seconds, rounded to the nearest ms */
+};
+
+struct exposition_family { /* metadata, complete when the next family or the end comes */
+    gcw_metric_type type;
+    const char *name; /* C strings */
+    const char *help; /* unescaped; NULL if none */
+    const char *unit;
+};
+
+struct exposition_handler {
+    void *user;
+    void (*sample)(void *user, const struct exposition_sample *s);
+    void (*family)(void *user, const struct exposition_family *f);
+    /* A line that was skipped: its number, why, and the line itself. */
+    void (*malformed)(void *user, uint64_t line, const char *why, struct view text);
+};
+
+struct exposition;
+struct exposition *exposition_new(enum exposition_format format, const struct exposition_handler *h);
+void exposition_free(struct exposition *e);
+gcw_status exposition_feed(struct exposition *e, const char *data, size_t n); /* GCW_OK or GCW_ERR_NOMEM */
+gcw_status exposition_end(struct exposition *e);
+/* Guesses the format from the first bytes and, where the input can be seeked, the last ones (both may be empty). */
+enum exposition_format exposition_detect(struct view head, struct view tail);
+
+/* ---- timestamps in log lines ------------------------------------------------------------------------------------------ */
+
+/* A parsed --timestamp-format: rfc3339, unix_s, unix_ms, unix_us, unix_ns, auto, or a strptime(3) pattern (%f = fraction). */
+struct time_format;
+struct time_format *time_format_new(const char *text, gcw_error *err);
+void time_format_free(struct time_format *f);
+bool time_parse(const struct time_format *f, struct view text, int64_t *unix_ns);
+
+/* ---- JSON lines ------------------------------------------------------------------------------------------------------ */
+
+/* Which keys of a JSON object line become what. A key may be a path "a.b.c"; the whole name is tried first. */
+struct json_key {
+    const char *path;
+    const char *as; /* label or metadata name */
+};
+
+struct json_line_config {
+    const char *time_key; /* NULL = none */
+    const struct time_format *time_format;
+    const char *line_key; /* NULL = the whole line is the entry */
+    const struct json_key *labels;
+    size_t label_count;
+    const struct json_key *metadata;
+    size_t metadata_count;
+};
+
+/* Views point into the reader or the line, until the next call. Missing keys are left out; numbers and booleans become
+ * their JSON text; objects and arrays compact JSON. */
+struct json_line {
+    struct view line;
+    bool has_time;
+    int64_t time_ns;
+    gcw_label *labels;
+    size_t label_count;
+    gcw_label *metadata;
+    size_t metadata_count;
+};
+
+struct json_reader;
+struct json_reader *json_reader_new(const struct json_line_config *c); /* copies the config, not time_format */
+void json_reader_free(struct json_reader *r);
+/* GCW_ERR_INVALID with why: not a JSON object, or the time does not parse. out->line is set in every case. */
+gcw_status json_reader_parse(struct json_reader *r, struct view line, struct json_line *out, gcw_error *err);
+
+#endif
