@@ -84,7 +84,7 @@ void format_duration(char *out, size_t cap, uint64_t ms);
 
 /* ---- hash -------------------------------------------------------------------------------------------------- */
 
-uint64_t hash_bytes(const void *p, size_t n, uint64_t seed); /* 64 bits, well mixed; stable within a process only */
+uint64_t hash_bytes(const void *p, size_t n, uint64_t seed); /* 64 bits, well mixed; the same in every run */
 uint32_t random_u32(void);                                   /* jitter and seeds, not secrets */
 
 /* ---- clock ------------------------------------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
 /* Clocks, hash, random numbers, the memory budget, the log line. */
+#include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -31,7 +32,8 @@ void deadline_timespec(uint64_t deadline_ms, struct timespec *ts)
 }
 
 /* Multiply-and-fold over 16 bytes a step (the shape of wyhash): tables and lane choice need speed and spread, not
- * resistance to an attacker, and the seed is drawn per process. */
+ * resistance to an attacker; tables draw their seed per process. Words are read little-endian, so that a hash that
+ * becomes part of a label value is the same on every machine. */
 static uint64_t fold(uint64_t a, uint64_t b)
 {
     __extension__ unsigned __int128 m = (unsigned __int128)a * b;
@@ -42,7 +44,7 @@ static uint64_t load(const uint8_t *p, size_t n)
 {
     uint64_t w = 0;
     memcpy(&w, p, n);
-    return w;
+    return le64toh(w);
 }
 
 uint64_t hash_bytes(const void *data, size_t n, uint64_t seed)

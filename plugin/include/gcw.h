@@ -185,8 +185,8 @@ GCW_API gcw_status gcw_writer_flush(gcw_writer *writer, int timeout_ms);
 struct gcw_stats;
 
 /* Flushes for at most timeout_ms, then drops what is left (counted, reported), stops the threads and frees the
- * writer with all its series, streams and receipts' ties. Appends during the call get GCW_ERR_CLOSED; no other call may use the writer
- * or its handles afterwards. `final` (may be NULL) gets the last statistics. GCW_ERR_TIMEOUT if records were dropped
+ * writer with all its series and streams; receipts live on. Appends that come during the call get GCW_ERR_CLOSED; the
+ * caller sees to it that no other call is under way when it returns, and makes none afterwards. `final` (may be NULL) gets the last statistics. GCW_ERR_TIMEOUT if records were dropped
  * here. NULL is fine. */
 GCW_API gcw_status gcw_writer_close(gcw_writer *writer, int timeout_ms, struct gcw_stats *final);
 
@@ -198,7 +198,7 @@ typedef struct gcw_signal_stats {
     uint64_t outcome[GCW_OUTCOMES];
     uint64_t pending;              /* accepted, not ended */
     uint64_t metadata_sent;        /* metric families whose metadata was delivered */
-    uint64_t changed;              /* records whose labels, names or line were sanitised or cut, each counted once */
+    uint64_t changed;              /* label sets and entries that were mended (sanitised, cut) to fit the receiver */
     uint64_t requests;             /* requests sent, retries included */
     uint64_t retries;
     uint64_t requests_waiting;     /* sealed, not ended */
@@ -329,9 +329,11 @@ GCW_API gcw_status gcw_entry_append(gcw_stream *stream, const void *line, size_t
 
 /* One call with labels, nothing interned by the caller: checks and encodes the labels each time. The series guard
  * counts label sets here too. Samples cost several times gcw_sample_append(), and hold no memory per series beyond a
- * fingerprint; entries look their stream up. */
+ * fingerprint; entries look their stream up. Use one of the two forms for a series, not both: between them order is not kept. */
 GCW_API gcw_status gcw_sample_write(gcw_writer *writer, const gcw_label *labels, size_t count, double value,
                                     int64_t time_ms, gcw_receipt *receipt, gcw_error *err);
+GCW_API gcw_status gcw_sample_write_bits(gcw_writer *writer, const gcw_label *labels, size_t count, uint64_t value_bits,
+                                         int64_t time_ms, gcw_receipt *receipt, gcw_error *err);
 GCW_API gcw_status gcw_entry_write(gcw_writer *writer, const gcw_label *labels, size_t count, const void *line,
                                    size_t line_len, int64_t time_ns, const gcw_label *metadata, size_t metadata_count,
                                    gcw_receipt *receipt, gcw_error *err);

@@ -41,6 +41,7 @@ struct label_scratch {
     size_t cap;
     struct buf text;  /* rewritten names and values */
     struct buf block; /* the result */
+    struct view metric_name; /* of it, GCW_METRICS only */
 };
 void label_scratch_free(struct label_scratch *s);
 
@@ -49,10 +50,12 @@ void label_scratch_free(struct label_scratch *s);
 gcw_status labels_block(const struct label_rules *rules, const gcw_label *labels, size_t count,
                         struct label_scratch *s, bool *changed, gcw_error *err);
 
-/* Loki's normal form of a structured-metadata name: each run of bytes outside [A-Za-z0-9] one '_', a leading digit
- * prefixed "key_". False for a name without a letter or digit, which would fail the whole push (HTTP 500). Appends to out. */
-bool metadata_name_normalise(struct view name, struct buf *out);
-bool metadata_name_is_normal(struct view name);
+/* Structured metadata of a log entry, as a label block in s->block, in the order given. Names take Loki's normal form:
+ * each run of bytes outside [A-Za-z0-9] one '_', a leading digit prefixed "key_"; a name without letter or digit would
+ * fail the whole push (HTTP 500) and is left out. Of names that become equal the first stays. At most 128 pairs and
+ * 64 KiB, Loki's defaults. With LABELS_REJECT all of this is refused instead. Pairs with an empty value are left out. */
+gcw_status metadata_block(enum label_policy policy, const gcw_label *pairs, size_t count, struct label_scratch *s,
+                          bool *changed, gcw_error *err);
 
 /* ---- guard ---------------------------------------------------------------------------------------------------
  * Bounds how many label sets are alive and the memory they take, and knows which label multiplies them. */
@@ -62,7 +65,7 @@ struct guard *guard_new(uint64_t max_count, uint64_t max_bytes);
 void guard_free(struct guard *g);
 /* Takes one label set of `bytes`; observes its labels. False at a bound: then guard_explain() has the words. */
 bool guard_admit(struct guard *g, struct view block, uint64_t bytes);
-void guard_leave(struct guard *g, uint64_t bytes);
+void guard_leave(struct guard *g, uint64_t count, uint64_t bytes); /* `count` label sets that took `bytes` together */
 void guard_explain(struct guard *g, const char *noun, gcw_error *err);
 uint64_t guard_count(const struct guard *g);
 uint64_t guard_bytes(const struct guard *g);
@@ -76,6 +79,10 @@ struct interned {
     uint64_t hash;
     uint32_t refs;
     uint32_t block_len;
+    uint32_t number;  /* counts up in the order of interning */
+    uint32_t stripe;  /* the owner's: which way its records take */
+    uint64_t used_ms; /* with `kept`: when it was last asked for */
+    bool kept;        /* one of the references is the table's own, see intern_keep() */
     void *payload; /* the owner's: what its encoder keeps per label set */
     uint8_t block[];
 };
@@ -83,22 +90,28 @@ static inline struct view interned_block(const struct interned *i) { return view
 
 /* Table of label sets; any thread. */
 struct intern_table;
-struct intern_table *intern_table_new(struct guard *guard);
+/* A label set's hash is hash_bytes() of its block with `seed`: the same label set takes the same way, interned or not. */
+struct intern_table *intern_table_new(struct guard *guard, uint64_t seed, void (*born)(struct interned *i));
 void intern_table_free(struct intern_table *t); /* frees the label sets left in it */
-/* Finds or adds; one more reference. NULL with *status GCW_ERR_LIMIT or GCW_ERR_NOMEM. */
+/* Finds or adds; one more reference. A new one is shown to `born` (may be NULL) before anyone else sees it. NULL with *status GCW_ERR_LIMIT or GCW_ERR_NOMEM. */
 struct interned *intern_acquire(struct intern_table *t, void *owner, struct view block, gcw_status *status);
 /* One reference less. True when that was the last: it is out of the table, and the caller frees it with
  * intern_destroy() once nothing points at it. */
 bool intern_release(struct intern_table *t, struct interned *i);
-void intern_destroy(struct intern_table *t, struct interned *i);
+void intern_destroy(struct interned *i);
+/* Gives the caller's reference to the table, which holds on to the label set until it was idle for a while. */
+void intern_keep(struct intern_table *t, struct interned *i, uint64_t now_ms);
+/* The table lets go of what was last kept before `before_ms`. Returns those that are out of the table now, linked by
+ * `next`, for the caller to destroy like after intern_release(). */
+struct interned *intern_expire(struct intern_table *t, uint64_t before_ms);
 
 /* Set of 64-bit fingerprints: which label sets the one-call form has seen. Not locked. */
 struct fingerprints {
     uint64_t *slot;
     size_t count, cap;
 };
-/* 1 = added, 0 = was there, -1 = out of memory. */
-int fingerprint_add(struct fingerprints *f, uint64_t fp);
+bool fingerprint_has(const struct fingerprints *f, uint64_t fp);
+bool fingerprint_add(struct fingerprints *f, uint64_t fp); /* one that is not in it; false = out of memory */
 void fingerprints_free(struct fingerprints *f);
 
 #endif

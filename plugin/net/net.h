@@ -44,6 +44,9 @@ struct net_config {
  * rule, header names that are ours, files that must be readable. */
 gcw_status net_check(const struct net_config *c, gcw_error *err);
 
+/* The same rules for a tenant chosen per series or stream: what X-Scope-OrgID and basic auth's user may hold. */
+gcw_status net_check_tenant(const char *tenant, gcw_error *err);
+
 struct transport;
 struct transport *transport_new(const struct net_config *c, const struct logger *log, gcw_error *err);
 void transport_free(struct transport *t); /* aborts what is in flight, wipes secrets */

@@ -1,0 +1,253 @@
+/* Appending: a record is copied into its stripe's chunk under the stripe's lock. This is the hot path: no allocation
+ * while the chunk has room, no formatting, one clock reading a chunk. */
+#include <stdlib.h>
+
+#include "batch/record.h"
+
+/* What a sample takes beside its label block, at the most: entry key and length 6, sample key and length 2, value 9,
+ * time 11. A log entry: brackets, quotes, commas, 20 digits of time. */
+#define SAMPLE_WIRE 28
+#define ENTRY_WIRE 32
+
+static inline uint32_t aligned(size_t n) { return (uint32_t)((n + 7) & ~(size_t)7); }
+
+/* The lane follows from the labels alone. Within a lane, label sets are dealt to stripes in runs: neighbours in the order
+ * of interning (or of one metric) are mostly appended together, and lie together in memory; kept together they are read
+ * without cache misses and compress better. */
+#define RUN 64
+
+static inline uint32_t stripe_index(const struct destination *d, uint64_t hash, uint64_t spread)
+{
+    uint32_t lane = (uint32_t)(hash >> 32) % d->lanes, per_lane = d->stripes / d->lanes;
+    return lane + d->lanes * (uint32_t)(spread % per_lane);
+}
+
+void destination_assign(struct interned *i)
+{
+    i->stripe = stripe_index(i->owner, i->hash, i->number / RUN);
+}
+
+static bool share_note(struct chunk *c, struct gcw_receipt *receipt)
+{
+    if (c->share_count == 0 || c->shares[c->share_count - 1].receipt != receipt) {
+        if (c->share_count == CHUNK_SHARES)
+            return false;
+        c->shares[c->share_count++] = (struct receipt_share){receipt, 0};
+    }
+    return true;
+}
+
+static void stripe_hand_over(struct stripe *s)
+{
+    struct chunk *c = s->open;
+    s->open = NULL;
+    atomic_store_explicit(&s->first_ms, 0, memory_order_relaxed);
+    route_add_chunk(s->route, c);
+}
+
+/* The slow end of stripe_room(): the open chunk goes to the route and another one is taken. */
+static gcw_status stripe_renew(struct destination *d, struct stripe *s, uint32_t size, bool force)
+{
+    if (s->open)
+        stripe_hand_over(s);
+    gcw_status status;
+    struct chunk *c = chunk_take(d->batcher, size, force, &status);
+    if (!c)
+        return status;
+    uint64_t now = clock_mono_ms();
+    c->first_ms = now;
+    s->open = c;
+    atomic_store_explicit(&s->first_ms, now, memory_order_relaxed);
+    route_started(s->route, now);
+    return GCW_OK;
+}
+
+/* A chunk closes early enough that a batch of whole chunks comes close to its limits without passing them. */
+static inline bool chunk_has_room(const struct destination *d, const struct chunk *c, uint32_t size, uint64_t wire)
+{
+    const struct batch_limits *l = &d->batcher->config.limits[d->signal];
+    return c->cap - c->used >= size && c->wire_bytes + wire <= MAX(l->bytes / 8, 1) && c->records < MAX(l->records / 8, 1);
+}
+
+/* Room for one record in the stripe's chunk, with the stripe locked; NULL with *status set. */
+static inline void *stripe_room(struct destination *d, struct stripe *s, uint32_t size, uint64_t wire,
+                                struct gcw_receipt *receipt, gcw_status *status)
+{
+    if (__builtin_expect(!s->open || (s->open->used > 0 && !chunk_has_room(d, s->open, size, wire)) || s->open->cap - s->open->used < size, 0))
+        if ((*status = stripe_renew(d, s, size, false)) != GCW_OK)
+            return NULL;
+    if (receipt && !share_note(s->open, receipt)) {
+        if ((*status = stripe_renew(d, s, size, false)) != GCW_OK)
+            return NULL;
+        share_note(s->open, receipt);
+    }
+    return s->open->data + s->open->used;
+}
+
+static inline void stripe_commit(struct stripe *s, uint32_t size, uint64_t wire, struct gcw_receipt *receipt)
+{
+    struct chunk *c = s->open;
+    c->used += size;
+    c->wire_bytes += wire;
+    c->records++;
+    s->accepted++;
+    if (receipt) {
+        c->shares[c->share_count - 1].records++;
+        receipt_add(receipt, 1);
+    }
+}
+
+gcw_status batch_sample(struct destination *d, struct interned *series, uint64_t value_bits, int64_t time_ms,
+                        struct gcw_receipt *receipt)
+{
+    const uint32_t size = sizeof(struct record_sample);
+    uint64_t wire = series->block_len + SAMPLE_WIRE;
+    struct stripe *s = &d->stripe[series->stripe];
+    gcw_status status = GCW_OK;
+    pthread_mutex_lock(&s->lock);
+    struct record_sample *r = stripe_room(d, s, size, wire, receipt, &status);
+    if (r) {
+        *r = (struct record_sample){{size, RECORD_SAMPLE}, series, value_bits, time_ms};
+        stripe_commit(s, size, wire, receipt);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
+/* Which label sets the one-call form has used in the last hour; forgotten together, so that what is gone stops counting. */
+#define SEEN_MS (UINT64_C(3600) * 1000)
+#define SEEN_BYTES 16 /* of a fingerprint slot, at the load it is kept */
+
+static gcw_status stripe_see(struct stripe *s, struct guard *guard, struct view block, uint64_t fingerprint)
+{
+    if (fingerprint_has(&s->seen, fingerprint))
+        return GCW_OK;
+    uint64_t now = clock_mono_ms();
+    if (now - s->seen_since_ms >= SEEN_MS) {
+        guard_leave(guard, s->seen.count, s->seen.count * SEEN_BYTES);
+        fingerprints_free(&s->seen);
+        s->seen_since_ms = now;
+    }
+    if (!guard_admit(guard, block, SEEN_BYTES))
+        return GCW_ERR_LIMIT;
+    if (fingerprint_add(&s->seen, fingerprint))
+        return GCW_OK;
+    guard_leave(guard, 1, SEEN_BYTES);
+    return GCW_ERR_NOMEM;
+}
+
+gcw_status batch_sample_inline(struct destination *d, struct view block, uint64_t hash, uint64_t spread, struct guard *guard,
+                               uint64_t value_bits, int64_t time_ms, struct gcw_receipt *receipt)
+{
+    uint32_t size = aligned(sizeof(struct record_sample_inline) + block.n);
+    uint64_t wire = block.n + SAMPLE_WIRE;
+    struct stripe *s = &d->stripe[stripe_index(d, hash, spread)];
+    struct record_sample_inline *r = NULL;
+    pthread_mutex_lock(&s->lock);
+    gcw_status status = stripe_see(s, guard, block, hash);
+    if (status == GCW_OK)
+        r = stripe_room(d, s, size, wire, receipt, &status);
+    if (r) {
+        *r = (struct record_sample_inline){{size, RECORD_SAMPLE_INLINE}, value_bits, time_ms, (uint32_t)block.n};
+        memcpy(r->block, block.p, block.n);
+        stripe_commit(s, size, wire, receipt);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
+gcw_status batch_entry(struct destination *d, struct interned *stream, struct view line, struct view metadata,
+                       int64_t time_ns, struct gcw_receipt *receipt)
+{
+    uint32_t size = aligned(sizeof(struct record_entry) + line.n + metadata.n);
+    uint64_t wire = line.n + metadata.n + ENTRY_WIRE;
+    struct stripe *s = &d->stripe[stream->stripe];
+    gcw_status status = GCW_OK;
+    pthread_mutex_lock(&s->lock);
+    struct record_entry *r = stripe_room(d, s, size, wire, receipt, &status);
+    if (r) {
+        *r = (struct record_entry){{size, RECORD_ENTRY}, stream, time_ns, NULL, (uint32_t)line.n, (uint32_t)metadata.n};
+        if (line.n)
+            memcpy(r->text, line.p, line.n);
+        if (metadata.n)
+            memcpy(r->text + line.n, metadata.p, metadata.n);
+        stripe_commit(s, size, wire, receipt);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
+gcw_status batch_metadata(struct destination *d, gcw_metric_type type, struct view family, struct view help, struct view unit)
+{
+    size_t text = family.n + help.n + unit.n;
+    uint32_t size = aligned(sizeof(struct record_metadata) + text);
+    struct stripe *s = &d->stripe[0];
+    gcw_status status = GCW_OK;
+    pthread_mutex_lock(&s->lock);
+    struct record_metadata *r = stripe_room(d, s, size, text + 32, NULL, &status);
+    if (r) {
+        *r = (struct record_metadata){{size, RECORD_METADATA}, (uint32_t)type, (uint32_t)family.n, (uint32_t)help.n, (uint32_t)unit.n};
+        memcpy(r->text, family.p, family.n);
+        if (help.n)
+            memcpy(r->text + family.n, help.p, help.n);
+        if (unit.n)
+            memcpy(r->text + family.n + help.n, unit.p, unit.n);
+        s->open->used += size; /* not a record of the user's: not counted */
+        s->open->wire_bytes += text + 32;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
+void batch_release(struct destination *d, struct interned *label_set)
+{
+    const uint32_t size = sizeof(struct record_release);
+    struct stripe *s = &d->stripe[label_set->stripe];
+    pthread_mutex_lock(&s->lock);
+    gcw_status status = GCW_OK;
+    if (!s->open || s->open->cap - s->open->used < size)
+        status = stripe_renew(d, s, size, true);
+    if (status == GCW_OK) {
+        struct record_release *r = (struct record_release *)(void *)(s->open->data + s->open->used);
+        *r = (struct record_release){{size, RECORD_RELEASE}, label_set};
+        s->open->used += size;
+    }
+    pthread_mutex_unlock(&s->lock);
+    /* out of memory for 32 KiB: the label set stays until the table goes. Nothing points at it any more, so it leaks
+     * until then; there is no other way to know that its records have been encoded. */
+}
+
+uint64_t batcher_accepted(const struct batcher *cb, gcw_signal signal)
+{
+    struct batcher *b = (struct batcher *)(uintptr_t)cb;
+    uint64_t n = 0;
+    pthread_mutex_lock(&b->lock);
+    struct destination *all = b->destinations;
+    pthread_mutex_unlock(&b->lock);
+    for (struct destination *d = all; d; d = d->next) {
+        if (d->signal != signal)
+            continue;
+        for (unsigned i = 0; i < d->stripes; i++) {
+            pthread_mutex_lock(&d->stripe[i].lock);
+            n += d->stripe[i].accepted;
+            pthread_mutex_unlock(&d->stripe[i].lock);
+        }
+    }
+    return n;
+}
+
+/* ---- sweeping: the encoder takes what lies in the stripes of a route ------------------------------------------- */
+
+void route_sweep(struct route *r)
+{
+    struct destination *d = r->destination;
+    for (unsigned i = 0; i < d->stripes; i++) {
+        struct stripe *s = &d->stripe[i];
+        if (s->route != r)
+            continue;
+        pthread_mutex_lock(&s->lock);
+        if (s->open && s->open->used > 0)
+            stripe_hand_over(s);
+        pthread_mutex_unlock(&s->lock);
+    }
+}

@@ -1,0 +1,89 @@
+/* Remote write 1.0: a TimeSeries entry with one sample, and metadata, as wire bytes.
+ *
+ * Each sample is an entry of its own, as Prometheus sends it: the order of samples is kept whatever series they belong
+ * to, and a receiver that drops an entry drops one sample. Numbers: proto/remote1.proto. */
+#include "codec/codec.h"
+
+enum {
+    KEY_TIMESERIES = 0x0a,    /* WriteRequest.timeseries = 1 */
+    KEY_METADATA = 0x1a,      /* WriteRequest.metadata = 3 */
+    KEY_SAMPLES = 0x12,       /* TimeSeries.samples = 2 */
+    KEY_VALUE = 0x09,         /* Sample.value = 1, fixed64 */
+    KEY_TIMESTAMP = 0x10,     /* Sample.timestamp = 2, int64: negative takes ten bytes */
+    KEY_META_TYPE = 0x08,     /* MetricMetadata.type = 1 */
+    KEY_META_FAMILY = 0x12,   /* .metric_family_name = 2 */
+    KEY_META_HELP = 0x22,     /* .help = 4 */
+    KEY_META_UNIT = 0x2a,     /* .unit = 5 */
+};
+
+/* proto3 leaves zero out; -0.0 has a bit set and is written. */
+static size_t sample_size(uint64_t value_bits, int64_t time_ms)
+{
+    return (value_bits ? 9 : 0) + (time_ms ? 1 + varint_size((uint64_t)time_ms) : 0);
+}
+
+size_t rw1_sample_size(size_t block_len, uint64_t value_bits, int64_t time_ms)
+{
+    size_t series = block_len + 2 + sample_size(value_bits, time_ms);
+    return 1 + varint_size(series) + series;
+}
+
+void rw1_sample_put(struct buf *out, struct view block, uint64_t value_bits, int64_t time_ms)
+{
+    size_t sample = sample_size(value_bits, time_ms); /* at most 20: one length byte */
+    uint8_t *p = out->p + out->n;
+    *p++ = KEY_TIMESERIES;
+    p = varint_put(p, block.n + 2 + sample);
+    memcpy(p, block.p, block.n);
+    p += block.n;
+    *p++ = KEY_SAMPLES;
+    *p++ = (uint8_t)sample;
+    if (value_bits) {
+        *p++ = KEY_VALUE;
+        for (unsigned shift = 0; shift < 64; shift += 8)
+            *p++ = (uint8_t)(value_bits >> shift);
+    }
+    if (time_ms) {
+        *p++ = KEY_TIMESTAMP;
+        p = varint_put(p, (uint64_t)time_ms);
+    }
+    out->n = (size_t)(p - out->p);
+}
+
+static size_t text_size(struct view v) { return v.n ? 1 + varint_size(v.n) + v.n : 0; }
+
+static size_t metadata_size(gcw_metric_type type, struct view family, struct view help, struct view unit)
+{
+    return (type ? 2 : 0) + text_size(family) + text_size(help) + text_size(unit);
+}
+
+size_t rw1_metadata_size(gcw_metric_type type, struct view family, struct view help, struct view unit)
+{
+    size_t n = metadata_size(type, family, help, unit);
+    return 1 + varint_size(n) + n;
+}
+
+static uint8_t *text_put(uint8_t *p, uint8_t key, struct view v)
+{
+    if (v.n == 0)
+        return p;
+    *p++ = key;
+    p = varint_put(p, v.n);
+    memcpy(p, v.p, v.n);
+    return p + v.n;
+}
+
+void rw1_metadata_put(struct buf *out, gcw_metric_type type, struct view family, struct view help, struct view unit)
+{
+    uint8_t *p = out->p + out->n;
+    *p++ = KEY_METADATA;
+    p = varint_put(p, metadata_size(type, family, help, unit));
+    if (type) {
+        *p++ = KEY_META_TYPE;
+        *p++ = (uint8_t)type;
+    }
+    p = text_put(p, KEY_META_FAMILY, family);
+    p = text_put(p, KEY_META_HELP, help);
+    p = text_put(p, KEY_META_UNIT, unit);
+    out->n = (size_t)(p - out->p);
+}

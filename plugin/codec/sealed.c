@@ -1,0 +1,43 @@
+/* The sealed request and the names its parts have on the wire. */
+#include <stdlib.h>
+
+#include "codec/codec.h"
+
+const char *protocol_content_type(enum protocol p)
+{
+    /* The bare form: parameters are legal since remote write 2.0 only */
+    static const char *const type[] = {
+        [PROTOCOL_RW1] = "application/x-protobuf",
+        [PROTOCOL_LOKI_JSON] = "application/json",
+    };
+    return type[p];
+}
+
+const char *encoding_name(enum encoding e)
+{
+    static const char *const name[] = {
+        [ENCODING_NONE] = NULL,
+        [ENCODING_SNAPPY] = "snappy",
+        [ENCODING_GZIP] = "gzip",
+    };
+    return name[e];
+}
+
+struct sealed *sealed_new(const void *body, size_t len)
+{
+    ENSURE(len <= UINT32_MAX);
+    struct sealed *s = malloc(sizeof *s + len);
+    if (!s)
+        return NULL;
+    *s = (struct sealed){.len = (uint32_t)len};
+    memcpy(s->body, body, len);
+    return s;
+}
+
+void sealed_free(struct sealed *s)
+{
+    if (!s)
+        return;
+    free(s->shares);
+    free(s);
+}

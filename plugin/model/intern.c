@@ -1,0 +1,225 @@
+/* Interning: one object per distinct label set, found by its block's hash. Also the set of fingerprints, which knows
+ * that a label set was seen without keeping it.
+ *
+ * The table is chained and doubles at one label set a slot; it holds one lock, as interning is off the hot path. A label
+ * set whose last reference went is out of the table at once, but freed later by its owner, who knows when the last
+ * record that names it has been encoded. */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "model/model.h"
+
+struct intern_table {
+    pthread_mutex_t lock;
+    struct guard *guard;
+    struct interned **slot;
+    size_t slots, count;
+    uint64_t seed;
+    uint32_t made;
+    void (*born)(struct interned *i);
+};
+
+struct intern_table *intern_table_new(struct guard *guard, uint64_t seed, void (*born)(struct interned *i))
+{
+    struct intern_table *t = calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    t->slots = 64;
+    t->slot = calloc(t->slots, sizeof *t->slot);
+    if (!t->slot) {
+        free(t);
+        return NULL;
+    }
+    pthread_mutex_init(&t->lock, NULL);
+    t->guard = guard;
+    t->seed = seed;
+    t->born = born;
+    return t;
+}
+
+void intern_table_free(struct intern_table *t)
+{
+    if (!t)
+        return;
+    for (size_t i = 0; i < t->slots; i++)
+        for (struct interned *e = t->slot[i], *next; e; e = next) {
+            next = e->next;
+            intern_destroy(e);
+        }
+    free(t->slot);
+    pthread_mutex_destroy(&t->lock);
+    free(t);
+}
+
+static uint64_t intern_size(size_t block_len) { return sizeof(struct interned) + block_len + sizeof(void *) + 16; }
+
+static bool same(const struct interned *e, uint64_t hash, const void *owner, struct view block)
+{
+    return e->hash == hash && e->owner == owner && view_eq(interned_block(e), block);
+}
+
+static void table_grow(struct intern_table *t)
+{
+    size_t slots = t->slots * 2;
+    struct interned **slot = calloc(slots, sizeof *slot);
+    if (!slot)
+        return; /* longer chains still work */
+    for (size_t i = 0; i < t->slots; i++)
+        for (struct interned *e = t->slot[i], *next; e; e = next) {
+            next = e->next;
+            e->next = slot[e->hash & (slots - 1)];
+            slot[e->hash & (slots - 1)] = e;
+        }
+    free(t->slot);
+    t->slot = slot;
+    t->slots = slots;
+}
+
+static struct interned *intern_add(struct intern_table *t, void *owner, uint64_t hash, struct view block, gcw_status *status)
+{
+    *status = GCW_ERR_LIMIT;
+    if (!guard_admit(t->guard, block, intern_size(block.n)))
+        return NULL;
+    struct interned *e = malloc(sizeof *e + block.n);
+    if (!e) {
+        guard_leave(t->guard, 1, intern_size(block.n));
+        *status = GCW_ERR_NOMEM;
+        return NULL;
+    }
+    if (t->count >= t->slots)
+        table_grow(t);
+    struct interned **slot = &t->slot[hash & (t->slots - 1)];
+    *e = (struct interned){.owner = owner, .next = *slot, .hash = hash, .refs = 1, .block_len = (uint32_t)block.n,
+                            .number = t->made++};
+    memcpy(e->block, block.p, block.n);
+    if (t->born)
+        t->born(e);
+    *slot = e;
+    t->count++;
+    return e;
+}
+
+struct interned *intern_acquire(struct intern_table *t, void *owner, struct view block, gcw_status *status)
+{
+    uint64_t hash = hash_bytes(block.p, block.n, t->seed);
+    *status = GCW_OK;
+    pthread_mutex_lock(&t->lock);
+    struct interned *e = t->slot[hash & (t->slots - 1)];
+    while (e && !same(e, hash, owner, block))
+        e = e->next;
+    if (e)
+        e->refs++;
+    else
+        e = intern_add(t, owner, hash, block, status);
+    if (e)
+        *status = GCW_OK;
+    pthread_mutex_unlock(&t->lock);
+    return e;
+}
+
+/* One reference less; out of the table if it was the last. With the table locked. */
+static bool unref(struct intern_table *t, struct interned *i)
+{
+    ENSURE(i->refs > 0);
+    if (--i->refs > 0)
+        return false;
+    struct interned **link = &t->slot[i->hash & (t->slots - 1)];
+    while (*link != i)
+        link = &(*link)->next;
+    *link = i->next;
+    t->count--;
+    guard_leave(t->guard, 1, intern_size(i->block_len));
+    return true;
+}
+
+bool intern_release(struct intern_table *t, struct interned *i)
+{
+    pthread_mutex_lock(&t->lock);
+    bool last = unref(t, i);
+    pthread_mutex_unlock(&t->lock);
+    return last;
+}
+
+void intern_keep(struct intern_table *t, struct interned *i, uint64_t now_ms)
+{
+    pthread_mutex_lock(&t->lock);
+    if (i->kept)
+        i->refs--; /* not the last: the table has one */
+    i->kept = true;
+    i->used_ms = now_ms;
+    pthread_mutex_unlock(&t->lock);
+}
+
+struct interned *intern_expire(struct intern_table *t, uint64_t before_ms)
+{
+    struct interned *out = NULL;
+    pthread_mutex_lock(&t->lock);
+    for (size_t k = 0; k < t->slots; k++)
+        for (struct interned *i = t->slot[k], *next; i; i = next) {
+            next = i->next;
+            if (!i->kept || i->used_ms >= before_ms)
+                continue;
+            i->kept = false;
+            if (unref(t, i)) {
+                i->next = out;
+                out = i;
+            }
+        }
+    pthread_mutex_unlock(&t->lock);
+    return out;
+}
+
+void intern_destroy(struct interned *i) { free(i); }
+
+/* ---- fingerprints ------------------------------------------------------------------------------------------ */
+
+static bool fingerprints_grow(struct fingerprints *f)
+{
+    size_t cap = f->cap ? f->cap * 2 : 64;
+    uint64_t *slot = calloc(cap, sizeof *slot);
+    if (!slot)
+        return false;
+    for (size_t i = 0; i < f->cap; i++) {
+        if (f->slot[i] == 0)
+            continue;
+        size_t k = (size_t)f->slot[i] & (cap - 1);
+        while (slot[k] != 0)
+            k = (k + 1) & (cap - 1);
+        slot[k] = f->slot[i];
+    }
+    free(f->slot);
+    f->slot = slot;
+    f->cap = cap;
+    return true;
+}
+
+/* Slot of fp, or the empty one where it belongs. 0 marks an empty slot, so a fingerprint of 0 counts as 1. */
+static size_t fingerprint_slot(const struct fingerprints *f, uint64_t fp)
+{
+    size_t k = (size_t)fp & (f->cap - 1);
+    while (f->slot[k] != 0 && f->slot[k] != fp)
+        k = (k + 1) & (f->cap - 1);
+    return k;
+}
+
+bool fingerprint_has(const struct fingerprints *f, uint64_t fp)
+{
+    fp += fp == 0;
+    return f->cap > 0 && f->slot[fingerprint_slot(f, fp)] == fp;
+}
+
+bool fingerprint_add(struct fingerprints *f, uint64_t fp)
+{
+    fp += fp == 0;
+    if (f->count * 4 >= f->cap * 3 && !fingerprints_grow(f))
+        return false;
+    f->slot[fingerprint_slot(f, fp)] = fp;
+    f->count++;
+    return true;
+}
+
+void fingerprints_free(struct fingerprints *f)
+{
+    free(f->slot);
+    *f = (struct fingerprints){0};
+}

@@ -1,0 +1,166 @@
+/* Appending samples and entries. The common case is one call into batch/; everything else starts at GCW_ERR_FULL. */
+#include <stdlib.h>
+
+#include "writer/writer.h"
+
+static gcw_status refused(gcw_writer *w, gcw_signal signal, gcw_status status)
+{
+    if (status != GCW_OK && status != GCW_ERR_DROPPED) /* what policy dropped has its own count */
+        atomic_fetch_add(&w->counters[signal].refused, 1);
+    return status;
+}
+
+/* ---- samples ----------------------------------------------------------------------------------------------------- */
+
+static gcw_status sample_append_slow(gcw_writer *w, struct interned *i, uint64_t bits, int64_t time_ms, gcw_receipt *receipt)
+{
+    struct room_wait wait = {0};
+    gcw_status status = GCW_ERR_FULL;
+    while (status == GCW_ERR_FULL && room_wait(w, GCW_METRICS, &wait, &status))
+        status = batch_sample(i->owner, i, bits, time_ms, receipt);
+    return refused(w, GCW_METRICS, status);
+}
+
+gcw_status gcw_sample_append_bits(gcw_series *series, uint64_t value_bits, int64_t time_ms, gcw_receipt *receipt)
+{
+    struct interned *i = (struct interned *)series;
+    gcw_writer *w = destination_user(i->owner);
+    if (__builtin_expect(atomic_load_explicit(&w->closing, memory_order_relaxed), 0))
+        return refused(w, GCW_METRICS, GCW_ERR_CLOSED);
+    gcw_status status = batch_sample(i->owner, i, value_bits, time_ms, receipt);
+    if (__builtin_expect(status == GCW_OK, 1))
+        return GCW_OK;
+    if (status == GCW_ERR_FULL)
+        return sample_append_slow(w, i, value_bits, time_ms, receipt);
+    return refused(w, GCW_METRICS, status);
+}
+
+gcw_status gcw_sample_append(gcw_series *series, double value, int64_t time_ms, gcw_receipt *receipt)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return gcw_sample_append_bits(series, bits, time_ms, receipt);
+}
+
+static gcw_status sample_write(gcw_writer *w, struct destination *d, struct view block, struct view name, uint64_t bits, int64_t time_ms,
+                               gcw_receipt *receipt, gcw_error *err)
+{
+    uint64_t hash = hash_bytes(block.p, block.n, w->seed), spread = hash_bytes(name.p, name.n, 0);
+    struct room_wait wait = {0};
+    gcw_status status;
+    do
+        status = batch_sample_inline(d, block, hash, spread, w->guard[GCW_METRICS], bits, time_ms, receipt);
+    while (status == GCW_ERR_FULL && room_wait(w, GCW_METRICS, &wait, &status));
+    if (status == GCW_ERR_LIMIT)
+        guard_explain(w->guard[GCW_METRICS], "series", err);
+    else if (status != GCW_OK)
+        error_set(err, status, "%s", gcw_strerror(status));
+    return refused(w, GCW_METRICS, status);
+}
+
+gcw_status gcw_sample_write_bits(gcw_writer *w, const gcw_label *labels, size_t count, uint64_t value_bits, int64_t time_ms,
+                                 gcw_receipt *receipt, gcw_error *err)
+{
+    gcw_error unused;
+    err = err ? err : &unused;
+    struct destination *d = writer_destination(w, GCW_METRICS, NULL, err);
+    if (!d)
+        return refused(w, GCW_METRICS, err->code);
+    struct scratch *s = scratch_take(w);
+    if (!s)
+        return refused(w, GCW_METRICS, error_set(err, GCW_ERR_NOMEM, "out of memory"));
+    gcw_status status = writer_labels(w, GCW_METRICS, labels, count, s, err);
+    if (status == GCW_OK)
+        status = sample_write(w, d, buf_view(&s->labels.block), s->labels.metric_name, value_bits, time_ms, receipt, err);
+    scratch_give(w, s);
+    return status;
+}
+
+gcw_status gcw_sample_write(gcw_writer *w, const gcw_label *labels, size_t count, double value, int64_t time_ms,
+                            gcw_receipt *receipt, gcw_error *err)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return gcw_sample_write_bits(w, labels, count, bits, time_ms, receipt, err);
+}
+
+/* ---- entries ----------------------------------------------------------------------------------------------------- */
+
+static gcw_status line_fit(gcw_writer *w, struct view *line, gcw_error *err)
+{
+    uint64_t max = w->config->max_line_bytes;
+    if (line->n <= max)
+        return GCW_OK;
+    gcw_error note;
+    error_set(&note, GCW_OK, "a line of more than max_line_bytes was cut");
+    if (w->config->line_policy == LINE_REJECT)
+        return error_set(err, GCW_ERR_TOO_LARGE, "a line of %zu bytes: max_line_bytes allows %zu", line->n, (size_t)max);
+    line->n = utf8_cut(line->p, line->n, (size_t)max);
+    note_change(w, GCW_LOGS, note.text);
+    return GCW_OK;
+}
+
+static gcw_status metadata_fit(gcw_writer *w, const gcw_label *pairs, size_t count, struct scratch *s, struct view *block, gcw_error *err)
+{
+    gcw_error why = {0};
+    bool changed;
+    gcw_status status = metadata_block(w->rules[GCW_LOGS].policy, pairs, count, &s->metadata, &changed, &why);
+    if (status == GCW_OK && changed)
+        note_change(w, GCW_LOGS, why.text);
+    if (status != GCW_OK && err)
+        *err = why;
+    *block = buf_view(&s->metadata.block);
+    return status;
+}
+
+static gcw_status entry_append(gcw_writer *w, struct interned *stream, struct view line, int64_t time_ns, const gcw_label *metadata,
+                               size_t metadata_count, gcw_receipt *receipt, gcw_error *err)
+{
+    struct view block = {0};
+    struct scratch *s = NULL;
+    gcw_status status = line_fit(w, &line, err);
+    if (status == GCW_OK && metadata_count > 0) {
+        if (!(s = scratch_take(w)))
+            return refused(w, GCW_LOGS, error_set(err, GCW_ERR_NOMEM, "out of memory"));
+        status = metadata_fit(w, metadata, metadata_count, s, &block, err);
+    }
+    if (status == GCW_OK) {
+        struct room_wait wait = {0};
+        do
+            status = batch_entry(stream->owner, stream, line, block, time_ns, receipt);
+        while (status == GCW_ERR_FULL && room_wait(w, GCW_LOGS, &wait, &status));
+        if (status != GCW_OK)
+            error_set(err, status, "%s", gcw_strerror(status));
+    }
+    if (s)
+        scratch_give(w, s);
+    return refused(w, GCW_LOGS, status);
+}
+
+gcw_status gcw_entry_append(gcw_stream *stream, const void *line, size_t line_len, int64_t time_ns, const gcw_label *metadata,
+                            size_t metadata_count, gcw_receipt *receipt)
+{
+    struct interned *i = (struct interned *)stream;
+    gcw_writer *w = destination_user(i->owner);
+    if (atomic_load_explicit(&w->closing, memory_order_relaxed))
+        return refused(w, GCW_LOGS, GCW_ERR_CLOSED);
+    return entry_append(w, i, view_make(line, line_len), time_ns, metadata, metadata_count, receipt, NULL);
+}
+
+/* The stream of a one-call entry stays interned, as the next call will most likely name it again; streams that were not
+ * named for a while give way when the guard is at its bound. */
+gcw_status gcw_entry_write(gcw_writer *w, const gcw_label *labels, size_t count, const void *line, size_t line_len,
+                           int64_t time_ns, const gcw_label *metadata, size_t metadata_count, gcw_receipt *receipt, gcw_error *err)
+{
+    gcw_error unused;
+    err = err ? err : &unused;
+    err->code = GCW_OK;
+    gcw_stream *stream = gcw_stream_intern(w, labels, count, NULL, err);
+    if (!stream && err->code == GCW_ERR_LIMIT && streams_expire(w))
+        stream = gcw_stream_intern(w, labels, count, NULL, err);
+    if (!stream)
+        return err->code;
+    gcw_status status = entry_append(w, (struct interned *)stream, view_make(line, line_len), time_ns, metadata, metadata_count, receipt, err);
+    intern_keep(w->table[GCW_LOGS], (struct interned *)stream, clock_mono_ms());
+    return status;
+}

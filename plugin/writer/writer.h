@@ -1,0 +1,138 @@
+/* writer/, private: the embedder's object. Owns everything below it and two threads:
+ *
+ *   encoder   batcher_next() -> sealer_seal() -> hand-over list
+ *   delivery  hand-over list -> queue, deliver, transport; settles records
+ *
+ * What crosses threads: chunks (batch/, its own locks), the hand-over list and flush requests (`lock`), the budget and
+ * the counters (atomics), waiters for room (`room`). Everything else belongs to one thread. */
+#ifndef GCW_WRITER_WRITER_H
+#define GCW_WRITER_WRITER_H
+
+#include <pthread.h>
+
+#include "batch/batch.h"
+#include "config/config.h"
+
+#define SCRATCHES 16
+#define NOTES 64
+
+/* Counters of one signal; see gcw_signal_stats. */
+struct counters {
+    _Atomic uint64_t refused, dropped_newest, changed;
+    _Atomic uint64_t outcome[GCW_OUTCOMES];
+    _Atomic uint64_t metadata_sent, requests, bytes_raw, bytes_sent;
+    uint64_t reported_newest; /* delivery thread: of dropped_newest, told to the host */
+    int last_http_status;     /* under `lock` from here on */
+    char last_error[256];
+    struct deliver_gauges gauges; /* as of the delivery thread's last round */
+};
+
+/* A flush under way: done when each route got past seq[route]. */
+struct flush {
+    struct flush *next;
+    uint32_t routes;
+    bool done;
+    uint64_t *seq;
+};
+
+struct gcw_writer {
+    gcw_config *config;
+    gcw_callbacks callbacks;
+    pthread_mutex_t callback_lock; /* recursive: a callback may append, and that may log */
+    struct logger log;
+
+    /* front half */
+    struct label_rules rules[GCW_SIGNALS];
+    char *static_text[GCW_SIGNALS];
+    gcw_label *statics[GCW_SIGNALS];
+    uint64_t seed;
+    struct guard *guard[GCW_SIGNALS];
+    struct intern_table *table[GCW_SIGNALS];
+    struct batcher *batcher;
+    struct destination *home[GCW_SIGNALS]; /* of the configured tenant; NULL = signal not in use */
+    struct families *families;
+    struct scratch {
+        _Atomic bool busy;
+        struct label_scratch labels, metadata;
+    } scratch[SCRATCHES];
+    struct notes {
+        pthread_mutex_t lock;
+        uint64_t seen[NOTES];
+        size_t count;
+    } notes;
+
+    /* memory */
+    struct budget budget;
+    uint64_t headroom; /* kept back from intake, so that a full budget can still be sealed */
+    struct room {
+        pthread_mutex_t lock;
+        pthread_cond_t cond;
+        _Atomic unsigned waiters;
+        _Atomic uint64_t wanted; /* drop_oldest: bytes the delivery thread is asked to free */
+    } room;
+
+    /* back half */
+    struct sealer *sealer;
+    struct queue *queue;
+    struct deliver *deliver;
+    struct transport *transport;
+    struct sealed *unsent; /* transport_send() failed for want of memory: answered in the next round */
+
+    pthread_mutex_t lock;
+    pthread_cond_t progress;
+    struct sealed *handed_first, **handed_last;
+    uint64_t *handed_seq; /* by route: the last batch the encoder is through with */
+    uint32_t handed_routes;
+    struct flush *flushes;
+    struct counters counters[GCW_SIGNALS];
+
+    pthread_t encoder, delivery;
+    _Atomic bool closing;      /* no more appends */
+    _Atomic bool stop_encoder; /* after the deadline: throw away what is not sealed */
+    _Atomic bool stop_delivery;
+    _Atomic uint64_t lost_at_close;
+};
+
+/* threads.c */
+void *encoder_main(void *writer);
+void *delivery_main(void *writer);
+
+/* room.c: what to do when the budget is used up. False = give up with *status. */
+struct room_wait {
+    uint64_t deadline_ms; /* 0 = not waiting yet */
+};
+bool room_wait(gcw_writer *w, gcw_signal signal, struct room_wait *wait, gcw_status *status);
+void room_signal(gcw_writer *w);
+bool room_take_for_seal(gcw_writer *w, uint64_t bytes); /* waits; false = the writer is stopping */
+bool room_init(gcw_writer *w);
+void room_destroy(gcw_writer *w);
+
+/* scratch.c */
+struct scratch *scratch_take(gcw_writer *w);
+void scratch_give(gcw_writer *w, struct scratch *s);
+/* Logs what was mended, once for each different text. */
+void note_change(gcw_writer *w, gcw_signal signal, const char *text);
+
+/* handles.c */
+/* The destination of a signal and tenant (NULL = the configured one); NULL with words. */
+struct destination *writer_destination(gcw_writer *w, gcw_signal signal, const char *tenant, gcw_error *err);
+/* Checks the labels into s->labels.block and logs what was mended. */
+gcw_status writer_labels(gcw_writer *w, gcw_signal signal, const gcw_label *labels, size_t count, struct scratch *s,
+                         gcw_error *err);
+/* Lets go of streams of the one-call form that were idle for a while; false if there were none. */
+bool streams_expire(gcw_writer *w);
+
+/* families.c: metadata already sent, by tenant and family. */
+struct families *families_new(void);
+void families_free(struct families *f);
+/* True when this content is new for the family and should go out. */
+bool families_update(struct families *f, const void *destination, gcw_metric_type type, struct view family, struct view help,
+                     struct view unit);
+gcw_status metadata_append(gcw_writer *w, struct destination *d, const gcw_metadata *m, struct view name);
+
+/* settle.c: the ends of records, called by deliver/ on the delivery thread (and by the encoder for what it throws away) */
+void writer_settle(void *writer, const struct settlement *end);
+void writer_release(void *writer, struct sealed *s);
+void writer_drop(gcw_writer *w, struct sealed *s, const char *why);
+
+#endif
