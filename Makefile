@@ -112,20 +112,109 @@ $(B)/obj/tests/%.o: CFLAGS += -Itests
 .PHONY: unit-bins
 unit-bins: $(TEST_BIN)
 
+# libFuzzer targets: clang, instrumented from the ground up, in a folder of their own.
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
-$(B)/fuzz/%: tests/fuzz/%.c $(TESTABLE_CLI_O) $(B)/libgcw.a
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(TESTABLE_CLI_O) $(B)/libgcw.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LDFLAGS_ALL) $(LIB_LIBS) $(CLI_LIBS)
+	$(CC) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) $(CLI_LIBS)
+
+.PHONY: fuzz-bins
+fuzz-bins: $(FUZZ_BIN)
+
+VARIANT_asan := CC=clang OPT='-O1 -g' SAN='-fsanitize=address,undefined -fno-sanitize-recover=all'
+VARIANT_tsan := CC=clang OPT='-O1 -g' SAN='-fsanitize=thread'
+VARIANT_fuzz := CC=clang OPT='-O1 -g' SAN='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all'
+VARIANT_clang := CC=clang
+
+.PHONY: asan tsan clang fuzz-build
+asan: ## library, tool and unit tests with AddressSanitizer and UBSan, below build/asan
+	$(MAKE) B=build/asan $(VARIANT_asan) build/asan/gcw unit-bins
+tsan: ## the same with ThreadSanitizer, below build/tsan
+	$(MAKE) B=build/tsan $(VARIANT_tsan) build/tsan/gcw unit-bins
+clang: ## the same with clang and no sanitizer: a second compiler's warnings
+	$(MAKE) B=build/clang $(VARIANT_clang) build/clang/gcw unit-bins
+fuzz-build:
+	$(MAKE) B=build/fuzz $(VARIANT_fuzz) fuzz-bins
+
+FUZZ_SECONDS ?= 300
+.PHONY: fuzz
+fuzz: fuzz-build ## run each fuzz target for FUZZ_SECONDS (default 300)
+	tests/run fuzz $(FUZZ_SECONDS)
+
+.PHONY: test
+test: deps all unit-bins asan tsan clang fuzz-build ## everything: unit, sanitizers, short fuzz, real servers
+	tests/run all
+
+.PHONY: test-unit test-system valgrind
+test-unit: unit-bins ## unit tests of the plain build
+	tests/run unit
+test-system: all ## tests against real servers
+	tests/run system
+valgrind: unit-bins ## unit tests under valgrind
+	tests/run valgrind
+
+# ---- documentation ---------------------------------------------------------------------------------------------------
+
+.PHONY: man docs
+man: $(B)/gcw.1 $(B)/gcw.conf.5
+$(B)/gcw.1: $(B)/gcw
+	$(B)/gcw help man gcw > $@
+$(B)/gcw.conf.5: $(B)/gcw
+	$(B)/gcw help man gcw.conf > $@
+docs: $(B)/gcw ## write doc/options.md from the option table
+	@mkdir -p doc
+	$(B)/gcw help options --markdown > doc/options.md
+
+# ---- the two commands, and installing ------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: deps all ## push this machine's metrics and a log file to a stand-in receiver, show what arrived
+	tests/demo $(B)/gcw
+
+.PHONY: bench
+bench: deps all ## measure beside the peers: table, JSON and SVG below build/bench
+	bench/run
+
+.PHONY: deps
+deps: ## apt-get what is missing
+	@tests/deps
+
+.PHONY: install
+install: all ## to DESTDIR and PREFIX: tool, library, header, pkg-config file, man pages
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5
+	install -m 755 $(B)/gcw $(DESTDIR)$(BINDIR)/gcw
+	install -m 644 $(B)/libgcw.a $(DESTDIR)$(LIBDIR)/libgcw.a
+	install -m 755 $(B)/libgcw.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libgcw.so.$(VERSION)
+	ln -sf libgcw.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libgcw.so.$(SOVERSION)
+	ln -sf libgcw.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libgcw.so
+	install -m 644 plugin/include/gcw.h $(DESTDIR)$(INCLUDEDIR)/gcw.h
+	sed -e 's|^prefix=.*|prefix=$(PREFIX)|; s|^libdir=.*|libdir=$(LIBDIR)|; s|^includedir=.*|includedir=$(INCLUDEDIR)|' $(B)/gcw.pc > $(DESTDIR)$(LIBDIR)/pkgconfig/gcw.pc
+	install -m 644 $(B)/gcw.1 $(DESTDIR)$(MANDIR)/man1/gcw.1
+	install -m 644 $(B)/gcw.conf.5 $(DESTDIR)$(MANDIR)/man5/gcw.conf.5
+
+# ---- keeping house -----------------------------------------------------------------------------------------------------------
+
+ALL_C := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+.PHONY: format lint lint-format lint-includes lint-tidy lint-cppcheck
+format: ## clang-format every source in place
+	clang-format -i $(ALL_C)
+lint: lint-format lint-includes lint-cppcheck lint-tidy ## formatting, layering, cppcheck, clang-tidy
+lint-format:
+	clang-format --dry-run -Werror $(ALL_C)
+lint-includes:
+	tests/lint-includes
+lint-cppcheck:
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability --suppress=missingIncludeSystem \
+	  --suppress=normalCheckLevelMaxBranches -D__GNUC__ -Iplugin plugin
+lint-tidy: $(GEN_C)
+	clang-tidy --quiet $(filter plugin/%.c,$(ALL_C)) -- -std=c11 $(DEFS) -Iplugin -I$(B)/gen
 
 .PHONY: clean
-clean: ## remove all build folders
+clean: ## remove the build folder
 	rm -rf build
 
 .PHONY: help
 help: ## this list
-	@awk -F':.*## ' '/^[a-zA-Z_.-]+:.*## /{printf "  %-14s %s\n",$$1,$$2}' $(MAKEFILE_LIST)
-
-.PHONY: man
-man:
+	@awk -F':.*## ' '/^[a-zA-Z_.-]+:.*## /{printf "  %-14s %s\n",$$1,$$2}' Makefile
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -10,7 +10,7 @@
 struct lines {
     struct buf tail;    /* the unfinished line */
     uint64_t number;    /* of the last line given out, from 1 */
-    size_t max_bytes;   /* a longer line is given out cut, once, with `cut` set */
+    size_t max_bytes;   /* at least 1; a longer line is given out cut, once, with `cut` set */
     bool skipping;
 };
 typedef void line_fn(void *user, uint64_t number, struct view line, bool cut); /* without LF, with CR if there was one */
@@ -26,7 +26,9 @@ enum exposition_format { EXPOSITION_TEXT, EXPOSITION_OPENMETRICS };
 struct exposition_sample {
     const gcw_label *labels; /* [0] is __name__; the rest in the order written; values unescaped */
     size_t count;
+    struct view series;      /* name and labels as written: equal text is the same series (a key to cache handles by) */
     uint64_t value_bits;     /* any NaN as 0x7ff8000000000001, as Prometheus' parsers do */
+    uint64_t line;           /* number of its line, from 1 */
     bool has_time;
     int64_t time_ms;         /* 0.0.4: as written; OpenMetrics: seconds, rounded to the nearest ms */
 };
@@ -80,8 +82,9 @@ struct json_line_config {
     size_t metadata_count;
 };
 
-/* Views point into the reader or the line, until the next call. Missing keys are left out; numbers and booleans become
- * their JSON text; objects and arrays compact JSON. */
+/* Views point into the reader or the line, until the next call. Keys that are missing or null are left out; numbers and
+ * booleans become their JSON text as written (every digit kept); objects and arrays compact JSON. Of a key that stands
+ * twice the last one counts. */
 struct json_line {
     struct view line;
     bool has_time;
@@ -95,7 +98,8 @@ struct json_line {
 struct json_reader;
 struct json_reader *json_reader_new(const struct json_line_config *c); /* copies the config, not time_format */
 void json_reader_free(struct json_reader *r);
-/* GCW_ERR_INVALID with why: not a JSON object, or the time does not parse. out->line is set in every case. */
+/* GCW_ERR_INVALID with why: not a JSON object (RFC 8259, valid UTF-8), or the time does not parse. out->line is set in
+ * every case; after a bad time all else is too. GCW_ERR_NOMEM. */
 gcw_status json_reader_parse(struct json_reader *r, struct view line, struct json_line *out, gcw_error *err);
 
 #endif

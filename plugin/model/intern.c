@@ -1,5 +1,4 @@
-/* Interning: one object per distinct label set, found by its block's hash. Also the set of fingerprints, which knows
- * that a label set was seen without keeping it.
+/* Interning: one object per distinct label set, found by its block's hash.
  *
  * The table is chained and doubles at one label set a slot; it holds one lock, as interning is off the hot path. A label
  * set whose last reference went is out of the table at once, but freed later by its owner, who knows when the last
@@ -170,56 +169,3 @@ struct interned *intern_expire(struct intern_table *t, uint64_t before_ms)
 }
 
 void intern_destroy(struct interned *i) { free(i); }
-
-/* ---- fingerprints ------------------------------------------------------------------------------------------ */
-
-static bool fingerprints_grow(struct fingerprints *f)
-{
-    size_t cap = f->cap ? f->cap * 2 : 64;
-    uint64_t *slot = calloc(cap, sizeof *slot);
-    if (!slot)
-        return false;
-    for (size_t i = 0; i < f->cap; i++) {
-        if (f->slot[i] == 0)
-            continue;
-        size_t k = (size_t)f->slot[i] & (cap - 1);
-        while (slot[k] != 0)
-            k = (k + 1) & (cap - 1);
-        slot[k] = f->slot[i];
-    }
-    free(f->slot);
-    f->slot = slot;
-    f->cap = cap;
-    return true;
-}
-
-/* Slot of fp, or the empty one where it belongs. 0 marks an empty slot, so a fingerprint of 0 counts as 1. */
-static size_t fingerprint_slot(const struct fingerprints *f, uint64_t fp)
-{
-    size_t k = (size_t)fp & (f->cap - 1);
-    while (f->slot[k] != 0 && f->slot[k] != fp)
-        k = (k + 1) & (f->cap - 1);
-    return k;
-}
-
-bool fingerprint_has(const struct fingerprints *f, uint64_t fp)
-{
-    fp += fp == 0;
-    return f->cap > 0 && f->slot[fingerprint_slot(f, fp)] == fp;
-}
-
-bool fingerprint_add(struct fingerprints *f, uint64_t fp)
-{
-    fp += fp == 0;
-    if (f->count * 4 >= f->cap * 3 && !fingerprints_grow(f))
-        return false;
-    f->slot[fingerprint_slot(f, fp)] = fp;
-    f->count++;
-    return true;
-}
-
-void fingerprints_free(struct fingerprints *f)
-{
-    free(f->slot);
-    *f = (struct fingerprints){0};
-}

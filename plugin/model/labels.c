@@ -33,9 +33,9 @@ static bool name_fits(struct view v, bool colon)
     return ok;
 }
 
-static bool is_metric_name(const struct label_rules *r, struct view name)
+static inline bool is_metric_name(const struct label_rules *r, struct view name)
 {
-    return r->signal == GCW_METRICS && name.n == sizeof NAME_LABEL - 1 && memcmp(name.p, NAME_LABEL, name.n) == 0;
+    return r->signal == GCW_METRICS && name.n > 0 && name.p[0] == '_' && name.n == sizeof NAME_LABEL - 1 && memcmp(name.p, NAME_LABEL, name.n) == 0;
 }
 
 /* Names with a leading "__" belong to the receivers: Loki's __stream_shard__, __backfill__ and the like alter or fail a
@@ -205,6 +205,14 @@ static bool pair_is_fine(const struct label_rules *r, const struct label_pair *p
     return utf8_ascii_prefix(p->value.p, p->value.n) == p->value.n || utf8_valid(p->value.p, p->value.n);
 }
 
+/* view_cmp() < 0 for names that mostly differ in their first letter. */
+static inline bool name_before(struct view a, struct view b)
+{
+    if (a.n > 0 && b.n > 0 && a.p[0] != b.p[0])
+        return (uint8_t)a.p[0] < (uint8_t)b.p[0];
+    return view_cmp(a, b) < 0;
+}
+
 static gcw_status pairs_gather(const struct mender *m, const gcw_label *labels, size_t count, size_t *pairs, bool *sorted)
 {
     struct label_scratch *s = m->scratch;
@@ -229,7 +237,7 @@ static gcw_status pairs_gather(const struct mender *m, const gcw_label *labels, 
                 continue;
         }
         if (n > 0 && *sorted)
-            *sorted = view_cmp(s->pairs[n - 1].name, p->name) < 0;
+            *sorted = name_before(s->pairs[n - 1].name, p->name);
         n++;
     }
     *pairs = n;

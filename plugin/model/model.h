@@ -107,10 +107,12 @@ struct interned *intern_expire(struct intern_table *t, uint64_t before_ms);
 
 /* Set of 64-bit fingerprints: which label sets the one-call form has seen. Not locked. */
 struct fingerprints {
-    uint64_t *slot;
-    size_t count, cap;
+    uint64_t *order; /* as they came */
+    uint32_t *index; /* hash table of positions in `order`, from 1 */
+    size_t count, slots;
+    size_t cursor;   /* position after the last hit */
 };
-bool fingerprint_has(const struct fingerprints *f, uint64_t fp);
+bool fingerprint_has(struct fingerprints *f, uint64_t fp);
 bool fingerprint_add(struct fingerprints *f, uint64_t fp); /* one that is not in it; false = out of memory */
 void fingerprints_free(struct fingerprints *f);
 

@@ -1,0 +1,345 @@
+/* The frame of the push commands: options to configuration, input to the parser, the end to an exit code. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/push.h"
+
+/* Input is held back by the writer's memory budget, so a small one does: enough to fill a batch, encode one and have
+ * some on their way. */
+#define MEMORY_LIMIT "8MiB"
+#define READ_BYTES (256 * KIB)
+#define TELL_MAX 10
+
+static volatile sig_atomic_t signals_seen;
+
+static void on_signal(int sig)
+{
+    (void)sig;
+    if (++signals_seen >= 3)
+        _exit(130); /* whoever asks three times does not want to wait */
+}
+
+bool push_interrupted(void) { return signals_seen > 0; }
+
+/* ---- options ------------------------------------------------------------------------------------------------------- */
+
+static int fail(const struct push *p, const char *text)
+{
+    fprintf(stderr, "gcw %s: %s\n", p->command->name, text);
+    return -1;
+}
+
+static int set_key(struct push *p, const char *key, const char *value)
+{
+    gcw_error err;
+    return gcw_config_set(p->config, key, value, &err) == GCW_OK ? 0 : fail(p, err.text);
+}
+
+static int set_signal_key(struct push *p, const char *what, const char *value)
+{
+    char key[64];
+    snprintf(key, sizeof key, "%s_%s", gcw_signal_name(p->signal), what);
+    return set_key(p, key, value);
+}
+
+static int set_pair(struct push *p, const char *pair)
+{
+    const char *eq = strchr(pair, '=');
+    if (!eq)
+        return fail(p, "--set: needs KEY=VALUE");
+    char *key = strndup(pair, (size_t)(eq - pair));
+    int result = !key                        ? fail(p, "out of memory")
+                 : strcmp(key, "token") == 0 ? fail(p, "--set token: a token on the command line can be read by every user of the "
+                                                       "machine; use --token-file or GCW_TOKEN")
+                                             : set_key(p, key, eq + 1);
+    free(key);
+    return result;
+}
+
+static int add_label(struct push *p, const char *pair)
+{
+    if (!strchr(pair, '=') || pair[0] == '=')
+        return fail(p, "--label: needs NAME=VALUE");
+    bool ok = p->labels.n == 0 || buf_puts(&p->labels, ",");
+    for (; *pair && ok; pair++)
+        ok = (*pair != ',' && *pair != '\\' ? true : buf_puts(&p->labels, "\\")) && buf_append(&p->labels, pair, 1);
+    return ok ? 0 : fail(p, "out of memory");
+}
+
+static int set_duration(struct push *p, const char *name, const char *arg, uint64_t *out)
+{
+    if (parse_duration(view_of(arg), out) && *out <= INT32_MAX)
+        return 0;
+    fprintf(stderr, "gcw %s: --%s: \"%s\" is not a duration such as 500ms, 30s or 5m\n", p->command->name, name, arg);
+    return -1;
+}
+
+static int set_summary(struct push *p, const char *arg)
+{
+    static const char *const forms[] = {"text", "json", "none"};
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++)
+        if (strcmp(arg, forms[i]) == 0) {
+            p->summary = i == 0 ? SUMMARY_TEXT : i == 1 ? SUMMARY_JSON : SUMMARY_NONE;
+            return 0;
+        }
+    return fail(p, "--summary: text, json or none");
+}
+
+static int load_file(struct push *p, const char *path)
+{
+    gcw_error err;
+    p->config_given = true;
+    return gcw_config_load_file(p->config, path, &err) == GCW_OK ? 0 : fail(p, err.text);
+}
+
+static int option_apply(struct push *p, const char *name, const char *arg)
+{
+    if (strcmp(name, "url") == 0 || strcmp(name, "tenant") == 0)
+        return set_signal_key(p, name, arg);
+    if (strcmp(name, "token-file") == 0)
+        return set_key(p, "token_file", arg);
+    if (strcmp(name, "label") == 0)
+        return add_label(p, arg);
+    if (strcmp(name, "set") == 0)
+        return set_pair(p, arg);
+    if (strcmp(name, "timeout") == 0)
+        return set_duration(p, name, arg, &p->end_timeout_ms);
+    if (strcmp(name, "signal-timeout") == 0)
+        return set_duration(p, name, arg, &p->signal_timeout_ms);
+    if (strcmp(name, "summary") == 0)
+        return set_summary(p, arg);
+    if (strcmp(name, "verbose") == 0)
+        return set_key(p, "log_level", "debug");
+    if (strcmp(name, "progress") == 0)
+        p->progress = true;
+    else if (strcmp(name, "quiet") == 0)
+        p->quiet = true;
+    return 0;
+}
+
+bool push_option(struct push *p, const struct cli_option *o, const char *arg, bool *failed)
+{
+    static const struct cli_option rows[] = {PUSH_OPTIONS};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (strcmp(rows[i].name, o->name) == 0) {
+            *failed = strcmp(o->name, "config") != 0 && option_apply(p, o->name, arg) != 0;
+            return true;
+        }
+    return false;
+}
+
+/* Configuration files come first whatever their place on the command line, then the environment, then the options. */
+static int load_base(struct push *p, int argc, char **argv)
+{
+    gcw_error err;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        const char *path = NULL;
+        if ((strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0) && i + 1 < argc)
+            path = argv[++i];
+        else if (strncmp(argv[i], "--config=", 9) == 0)
+            path = argv[i] + 9;
+        else if (strncmp(argv[i], "-c", 2) == 0 && argv[i][2])
+            path = argv[i] + 2;
+        if (path && load_file(p, path) != 0)
+            return -1;
+    }
+    const char *path = getenv("GCW_CONFIG");
+    if (!p->config_given && path && *path && load_file(p, path) != 0)
+        return -1;
+    return gcw_config_load_env(p->config, &err) == GCW_OK ? 0 : fail(p, err.text);
+}
+
+int push_init(struct push *p, gcw_signal signal, const char *command, int argc, char **argv)
+{
+    *p = (struct push){.signal = signal, .end_timeout_ms = 60000, .signal_timeout_ms = 10000};
+    for (size_t i = 0; i < cli_command_count; i++)
+        if (strcmp(cli_commands[i].name, command) == 0)
+            p->command = &cli_commands[i];
+    p->config = gcw_config_new();
+    if (!p->config)
+        return fail(p, "out of memory");
+    /* the tool's own defaults, which file, environment and --set may change */
+    if (set_key(p, "memory_limit", MEMORY_LIMIT) != 0 || set_key(p, "overflow", "block") != 0 ||
+        set_key(p, "log_level", "warn") != 0)
+        return -1;
+    return load_base(p, argc, argv);
+}
+
+/* ---- input --------------------------------------------------------------------------------------------------------- */
+
+static void tell(struct push *p, uint64_t line, const char *why, struct view text)
+{
+    if (p->told++ >= TELL_MAX)
+        return;
+    char clean[120];
+    text_clean(clean, sizeof clean, text.p ? text.p : "", text.n);
+    fprintf(stderr, "gcw %s: %s:%llu: %s%s%s%s\n", p->command->name, p->file, (unsigned long long)line, why, text.n ? ": `" : "",
+            clean, text.n ? "`" : "");
+    if (p->told == TELL_MAX)
+        fprintf(stderr, "gcw %s: further lines like these are counted, not named\n", p->command->name);
+}
+
+void push_malformed(struct push *p, uint64_t line, const char *why, struct view text)
+{
+    p->malformed++;
+    tell(p, line, why, text);
+}
+
+void push_refused(struct push *p, uint64_t line, const char *why)
+{
+    p->refused++;
+    tell(p, line, why, (struct view){0});
+}
+
+/* The first piece is read before the parser is told to begin: formats are told apart by head and tail. */
+static ssize_t read_piece(int fd, char *data)
+{
+    ssize_t n;
+    do
+        n = read(fd, data, READ_BYTES);
+    while (n < 0 && errno == EINTR && !push_interrupted());
+    return n < 0 && errno == EINTR ? 0 : n;
+}
+
+static size_t read_tail(int fd, char *tail, size_t cap)
+{
+    off_t size = lseek(fd, 0, SEEK_END), at = size > (off_t)cap ? size - (off_t)cap : 0;
+    if (size < 0)
+        return 0; /* a pipe */
+    ssize_t n = pread(fd, tail, cap, at);
+    return lseek(fd, 0, SEEK_SET) == 0 && n > 0 ? (size_t)n : 0;
+}
+
+static gcw_status read_input(struct push *p, const struct push_source *source, int fd, char *data)
+{
+    char tail[64];
+    size_t tail_len = read_tail(fd, tail, sizeof tail);
+    ssize_t n = read_piece(fd, data);
+    gcw_status status = source->begin(source->ctx, data, n > 0 ? (size_t)n : 0, tail, tail_len);
+    for (; n > 0 && status == GCW_OK; n = push_interrupted() ? 0 : read_piece(fd, data)) {
+        atomic_fetch_add(&p->read_bytes, (uint64_t)n);
+        status = source->feed(source->ctx, data, (size_t)n);
+    }
+    if (n < 0) {
+        fprintf(stderr, "gcw %s: %s: %s\n", p->command->name, p->file, strerror(errno));
+        p->unreadable = true;
+    }
+    return status == GCW_OK ? source->end(source->ctx) : status;
+}
+
+static void push_file(struct push *p, const struct push_source *source, const char *name, char *data)
+{
+    bool standard_input = strcmp(name, "-") == 0;
+    int fd = standard_input ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
+    p->file = standard_input ? "standard input" : name;
+    if (fd < 0) {
+        fprintf(stderr, "gcw %s: %s: %s\n", p->command->name, name, strerror(errno));
+        p->unreadable = true;
+        return;
+    }
+    gcw_status status = read_input(p, source, fd, data);
+    if (status != GCW_OK && status != GCW_ERR_CLOSED)
+        fprintf(stderr, "gcw %s: %s: %s\n", p->command->name, p->file, gcw_strerror(status));
+    if (!standard_input)
+        close(fd);
+}
+
+static uint64_t files_size(int files, char **file)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < files; i++) {
+        struct stat st;
+        if (strcmp(file[i], "-") == 0 || stat(file[i], &st) != 0 || !S_ISREG(st.st_mode))
+            return 0;
+        sum += (uint64_t)st.st_size;
+    }
+    return sum;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------- */
+
+static void signals_catch(void)
+{
+    const struct sigaction act = {.sa_handler = on_signal}; /* no SA_RESTART: read() must return */
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Waits for delivery in short steps, so that a signal shortens the deadline. */
+static void wait_for_delivery(struct push *p)
+{
+    uint64_t now = clock_mono_ms();
+    uint64_t deadline = p->end_timeout_ms ? now + p->end_timeout_ms : UINT64_MAX;
+    bool hurried = false;
+    while (now < deadline) {
+        if (push_interrupted() && !hurried) {
+            hurried = true;
+            deadline = MIN(deadline, now + p->signal_timeout_ms);
+        }
+        if (signals_seen >= 2 || gcw_writer_flush(p->writer, (int)MIN(deadline - now, (uint64_t)200)) == GCW_OK)
+            return;
+        now = clock_mono_ms();
+    }
+}
+
+static int exit_code(const struct push *p, const gcw_stats *s)
+{
+    const gcw_signal_stats *g = &s->signal[p->signal];
+    if (p->unreadable)
+        return EXIT_INPUT;
+    if (g->outcome[GCW_DELIVERED] != g->accepted || p->refused > 0)
+        return EXIT_NOT_DELIVERED;
+    return p->malformed > 0 ? EXIT_MALFORMED : EXIT_ALL_DELIVERED;
+}
+
+static int config_finish(struct push *p)
+{
+    if (p->labels.n > 0 && (!buf_cstr(&p->labels) || set_signal_key(p, "labels", (const char *)p->labels.p) != 0))
+        return -1;
+    char overflow[32];
+    /* blocked appends come back now and then to look for signals */
+    if (gcw_config_get(p->config, "overflow", overflow, sizeof overflow) == GCW_OK && strcmp(overflow, "block") == 0)
+        return set_key(p, "block_timeout", "200ms");
+    return 0;
+}
+
+int push_run(struct push *p, const struct push_source *source, int files, char **file)
+{
+    char dash[] = "-", *standard_input[] = {dash};
+    gcw_error err;
+    char *data = malloc(READ_BYTES);
+    if (files == 0)
+        files = 1, file = standard_input;
+    signals_catch();
+    if (!data || config_finish(p) != 0) {
+        free(data);
+        return EXIT_USAGE;
+    }
+    if (!(p->writer = gcw_writer_open(p->config, NULL, &err))) {
+        fail(p, err.text);
+        free(data);
+        return EXIT_USAGE;
+    }
+    p->total_bytes = files_size(files, file);
+    progress_start(p);
+    for (int i = 0; i < files && !push_interrupted(); i++)
+        push_file(p, source, file[i], data);
+    free(data);
+    wait_for_delivery(p);
+    gcw_stats stats;
+    progress_stop(p);
+    gcw_writer_close(p->writer, 0, &stats);
+    summary_print(p, &stats);
+    return exit_code(p, &stats);
+}
+
+void push_free(struct push *p)
+{
+    gcw_config_free(p->config);
+    buf_free(&p->labels);
+}

@@ -1,0 +1,110 @@
+/* gcw push metrics: exposition text to samples. */
+#include <stdlib.h>
+
+#include "cli/push.h"
+#include "input/input.h"
+
+static const struct cli_option options[] = {
+    {"format", 'f', "FORMAT", "Input", "text (Prometheus 0.0.4), openmetrics, or auto (default: by what the input holds)"},
+    PUSH_OPTIONS,
+};
+
+const struct cli_option *push_metrics_options(size_t *count)
+{
+    *count = ARRAY_LEN(options);
+    return options;
+}
+
+struct metrics {
+    struct push push;
+    enum { FORMAT_AUTO, FORMAT_TEXT, FORMAT_OPENMETRICS } format;
+    struct exposition *parser;
+    int64_t now_ms; /* time of samples without one: when their piece was read */
+};
+
+static int set(void *ctx, const struct cli_option *o, const char *arg)
+{
+    struct metrics *m = ctx;
+    static const char *const formats[] = {"auto", "text", "openmetrics"};
+    bool failed = false;
+    if (push_option(&m->push, o, arg, &failed))
+        return failed ? -1 : 0;
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++)
+        if (strcmp(arg, formats[i]) == 0) {
+            m->format = i == 0 ? FORMAT_AUTO : i == 1 ? FORMAT_TEXT : FORMAT_OPENMETRICS;
+            return 0;
+        }
+    fprintf(stderr, "gcw push metrics: --format: auto, text or openmetrics\n");
+    return -1;
+}
+
+/* ---- parser to writer ---------------------------------------------------------------------------------------------- */
+
+static void on_sample(void *ctx, const struct exposition_sample *s)
+{
+    struct metrics *m = ctx;
+    gcw_error err;
+    gcw_status status;
+    do
+        status = gcw_sample_write_bits(m->push.writer, s->labels, s->count, s->value_bits, s->has_time ? s->time_ms : m->now_ms,
+                                       NULL, &err);
+    while (status == GCW_ERR_TIMEOUT && !push_interrupted()); /* the budget is used up: wait on, unless asked to stop */
+    if (status != GCW_OK && status != GCW_ERR_DROPPED)
+        push_refused(&m->push, s->line, status == GCW_ERR_TIMEOUT ? "not read any more: interrupted" : err.text);
+}
+
+static void on_family(void *ctx, const struct exposition_family *f)
+{
+    struct metrics *m = ctx;
+    const gcw_metadata meta = {f->type, f->name, f->help, f->unit};
+    gcw_status status;
+    do
+        status = gcw_metadata_write(m->push.writer, &meta, NULL, NULL);
+    while (status == GCW_ERR_FULL && !push_interrupted() && gcw_writer_flush(m->push.writer, 50) != GCW_ERR_NOMEM);
+}
+
+static void on_malformed(void *ctx, uint64_t line, const char *why, struct view text)
+{
+    push_malformed(&((struct metrics *)ctx)->push, line, why, text);
+}
+
+static gcw_status begin(void *ctx, const char *head, size_t head_len, const char *tail, size_t tail_len)
+{
+    struct metrics *m = ctx;
+    const struct exposition_handler h = {m, on_sample, on_family, on_malformed};
+    enum exposition_format format = m->format == FORMAT_AUTO
+                                        ? exposition_detect(view_make(head, head_len), view_make(tail, tail_len))
+                                    : m->format == FORMAT_TEXT ? EXPOSITION_TEXT
+                                                               : EXPOSITION_OPENMETRICS;
+    exposition_free(m->parser);
+    m->parser = exposition_new(format, &h);
+    return m->parser ? GCW_OK : GCW_ERR_NOMEM;
+}
+
+static gcw_status feed(void *ctx, const char *data, size_t n)
+{
+    struct metrics *m = ctx;
+    m->now_ms = gcw_now_ms();
+    return exposition_feed(m->parser, data, n);
+}
+
+static gcw_status end(void *ctx)
+{
+    struct metrics *m = ctx;
+    return push_interrupted() ? GCW_OK : exposition_end(m->parser);
+}
+
+int push_metrics_main(int argc, char **argv)
+{
+    struct metrics m = {.format = FORMAT_AUTO};
+    const struct push_source source = {&m, begin, feed, end};
+    int code = EXIT_USAGE;
+    if (push_init(&m.push, GCW_METRICS, "push metrics", argc, argv) == 0) {
+        int first = cli_parse(m.push.command, argc, argv, set, &m);
+        if (first >= 0)
+            code = push_run(&m.push, &source, argc - first, argv + first);
+    }
+    exposition_free(m.parser);
+    push_free(&m.push);
+    return code;
+}
