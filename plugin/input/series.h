@@ -1,0 +1,50 @@
+/* One sample line of an exposition, without its line end: name, labels, value, time, exemplar. */
+#ifndef GCW_INPUT_SERIES_H
+#define GCW_INPUT_SERIES_H
+
+#include "input/input.h"
+
+#define WHY_BYTES 256
+#define HINT_BYTES 16
+#define HINTS 32
+
+/* The label name last seen at a position, with `="` behind it: lines next to each other mostly have the same names in
+ * the same order, and what was checked once needs comparing only. mask = 0: none. */
+struct name_hint {
+    char text[HINT_BYTES];
+    unsigned length; /* of the name */
+    unsigned mask;   /* one bit a byte of text that counts */
+};
+
+/* Zero-initialise, set `format`; free with series_parser_free(). */
+struct series_parser {
+    enum exposition_format format;
+    gcw_label *labels; /* reused from line to line; [0] is the name */
+    size_t count, cap;
+    struct buf text;   /* unescaped names and values of this line */
+    struct buf name;   /* of the last sample */
+    bool name_bare;    /* it stood before the braces, without quotes */
+    bool name_changed; /* it differs from the one before */
+    struct view line;
+    const char *readable; /* memory from the line to here may be read: at least its end */
+    const char *start; /* of the sample in the line */
+    char why[WHY_BYTES];
+    bool nomem;
+    struct name_hint hints[HINTS];
+};
+
+/* One line. False: `why` says what is wrong and at which column (bytes, from 1), or nomem is set.
+ * `readable` is set for the line beforehand. */
+bool series_parse(struct series_parser *s, struct view line, struct exposition_sample *out);
+void series_parser_free(struct series_parser *s);
+
+/* Parts that metadata lines share. Each returns the end of what it read, NULL with `why` filled otherwise. */
+const char *name_end(const char *p, const char *end); /* of a metric name in bare letters; p if there is none */
+/* A quoted string at p (the opening quote); the text is unescaped. */
+const char *quoted_read(struct series_parser *s, const char *p, struct view *text, const char *what);
+/* Replaces \\ and \n (and \" if `quotes`), leaves other backslashes alone; returns the length, at most n. */
+size_t text_unescape(char *out, const char *p, size_t n, bool quotes);
+const char *series_fail(struct series_parser *s, const char *at, const char *fmt, ...) PRINTF_LIKE(3, 4);
+const char *series_expected(struct series_parser *s, const char *at, const char *what);
+
+#endif

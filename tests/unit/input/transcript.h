@@ -1,0 +1,92 @@
+/* What an exposition parser handed over, as text: so that a test compares all of it at once, and piecewise feeding with
+ * feeding in one. S = sample, F = family, M = malformed line. Included by one test program or fuzz target at a time. */
+#ifndef TEST_TRANSCRIPT_H
+#define TEST_TRANSCRIPT_H
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "input/input.h"
+
+static void transcript_text(struct buf *b, struct view v)
+{
+    for (size_t i = 0; i < v.n; i++) {
+        char c = v.p[i];
+        bool ok = c == '\n' ? buf_puts(b, "\\n") : c == '"' || c == '\\' ? buf_printf(b, "\\%c", c) : buf_append(b, &c, 1);
+        ENSURE(ok);
+    }
+}
+
+static void transcript_sample(void *user, const struct exposition_sample *s)
+{
+    struct buf *b = user;
+    double v;
+    memcpy(&v, &s->value_bits, sizeof v);
+    ENSURE(buf_puts(b, "S "));
+    for (size_t i = 0; i < s->count; i++) {
+        ENSURE(buf_puts(b, i > 1 ? "," : i == 1 ? "{" : ""));
+        if (i > 0) {
+            transcript_text(b, view_make(s->labels[i].name, s->labels[i].name_len));
+            ENSURE(buf_puts(b, "=\""));
+        }
+        transcript_text(b, view_make(s->labels[i].value, s->labels[i].value_len));
+        ENSURE(buf_puts(b, i > 0 ? "\"" : ""));
+    }
+    ENSURE(buf_puts(b, s->count > 1 ? "} " : " "));
+    if (v != v)
+        ENSURE(buf_printf(b, "nan:%016" PRIx64, s->value_bits));
+    else
+        ENSURE(buf_printf(b, "%.17g", v));
+    if (s->has_time)
+        ENSURE(buf_printf(b, " @%" PRId64, s->time_ms));
+    ENSURE(buf_puts(b, "\n"));
+}
+
+static void transcript_family(void *user, const struct exposition_family *f)
+{
+    static const char *const types[] = {"unknown",        "counter", "gauge", "histogram",
+                                        "gaugehistogram", "summary", "info",  "stateset"};
+    struct buf *b = user;
+    ENSURE(buf_puts(b, "F "));
+    transcript_text(b, view_of(f->name));
+    ENSURE(buf_printf(b, " %s", types[f->type]));
+    if (f->unit)
+        ENSURE(buf_printf(b, " unit=%s", f->unit));
+    if (f->help) {
+        ENSURE(buf_puts(b, " help="));
+        transcript_text(b, view_of(f->help));
+    }
+    ENSURE(buf_puts(b, "\n"));
+}
+
+static void transcript_malformed(void *user, uint64_t line, const char *why, struct view text)
+{
+    struct buf *b = user;
+    ENSURE(buf_printf(b, "M %" PRIu64 " %s | ", line, why));
+    transcript_text(b, text);
+    ENSURE(buf_puts(b, "\n"));
+}
+
+/* Feeds `input` in pieces whose sizes next() gives, each in memory of its own, so that no read goes past a piece unseen. */
+static struct buf transcript_of(enum exposition_format format, struct view input, size_t (*next)(void *), void *user)
+{
+    struct buf out = {0};
+    const struct exposition_handler h = {&out, transcript_sample, transcript_family, transcript_malformed};
+    struct exposition *e = exposition_new(format, &h);
+    ENSURE(e);
+    while (input.n > 0) {
+        size_t n = MIN(next ? next(user) : input.n, input.n);
+        char *piece = malloc(n + (n == 0));
+        ENSURE(piece);
+        memcpy(piece, input.p, n);
+        ENSURE(exposition_feed(e, piece, n) == GCW_OK);
+        memset(piece, 'x', n);
+        free(piece);
+        input = view_make(input.p + n, input.n - n);
+    }
+    ENSURE(exposition_end(e) == GCW_OK && buf_cstr(&out));
+    exposition_free(e);
+    return out;
+}
+
+#endif
