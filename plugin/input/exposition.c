@@ -74,6 +74,7 @@ static void line_sample(struct exposition *e, uint64_t number, struct view line,
         line_refused(e, number, line);
         return;
     }
+    sample.line = number;
     family_sample(&e->family, &e->parser, &e->handler);
     e->handler.sample(e->handler.user, &sample);
 }

@@ -428,11 +428,12 @@ static const char *series_read(struct series_parser *s)
         s->labels[0].value = p;
         s->labels[0].value_len = (size_t)(stop - p);
         p = blanks_skip(s, stop);
+        if (p == end || *p != '{')
+            return stop;
     } else if (p == end || *p != '{') {
         return series_expected(s, p, "a metric name");
     }
-    if (p < end && *p == '{')
-        p = labels_read(s, p + 1, IN_SAMPLE);
+    p = labels_read(s, p + 1, IN_SAMPLE);
     if (p && !s->labels[0].value)
         return series_fail(s, s->start, "no metric name");
     return p;

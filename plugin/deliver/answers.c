@@ -1,0 +1,172 @@
+/* The table of answers: what came back -> what to do, first match wins. Statuses and texts are those of Mimir, Loki,
+ * Prometheus and the Grafana Cloud gateway; each row says where that is known from. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "deliver/deliver.h"
+
+#define METRICS (1u << GCW_METRICS)
+#define LOGS (1u << GCW_LOGS)
+#define BOTH (METRICS | LOGS)
+
+#define CHECK_CREDENTIALS                                                                                              \
+    "check the tenant (metrics and logs have different ones), the token, its scope (metrics:write or logs:write) and " \
+    "the region of the URL"
+#define CHECK_URL                                                                                                      \
+    "check the URL: remote write is usually /api/prom/push (Grafana Cloud), /api/v1/push (Mimir) or /api/v1/write "    \
+    "(Prometheus), Loki /loki/api/v1/push"
+
+static const struct answer_row rows[] = {
+    {METRICS, END_ANSWERED, 202, 202, NULL, ACTION_DELIVERED,
+     "accepted; Mimir says 202 when it leaves the data to another replica", NULL, "grafana/mimir pkg/distributor/push.go"},
+    {METRICS, END_ANSWERED, 200, 299, NULL, ACTION_DELIVERED, "accepted", NULL, "Remote-Write 1.0, Retries & backoff"},
+    {LOGS, END_ANSWERED, 204, 204, NULL, ACTION_DELIVERED, "accepted", NULL, "grafana/loki pkg/distributor/http.go"},
+    {LOGS, END_ANSWERED, 200, 200, NULL, ACTION_DELIVERED, "accepted, by a proxy's word", NULL,
+     "grafana/loki pkg/distributor/http.go"},
+    {LOGS, END_ANSWERED, 260, 260, NULL, ACTION_PARK,
+     "the operator blocks ingestion for this tenant; the data is kept until the block ends",
+     "ask the operator until when ingestion is blocked", "grafana/loki pkg/validation, blocked ingestion"},
+    {LOGS, END_ANSWERED, 201, 299, NULL, ACTION_PARK, "a success that Loki does not send: not taken as delivered",
+     CHECK_URL, "grafana/loki pkg/distributor/http.go"},
+    {BOTH, END_ANSWERED, 300, 399, NULL, ACTION_PARK, "redirected; credentials are not sent on", CHECK_URL,
+     "RFC 9110 15.4"},
+
+    {METRICS, END_ANSWERED, 400, 400, "err-mimir-distributor-max-write-message-size", ACTION_SPLIT,
+     "larger than the receiver takes", NULL, "grafana/mimir pkg/distributor/push.go"},
+    {METRICS, END_ANSWERED, 400, 400, "err-mimir-tenant-too-many-ha-clusters", ACTION_REJECT, "refused whole", NULL,
+     "grafana/mimir pkg/distributor"},
+    {METRICS, END_ANSWERED, 400, 400, "err-mimir-", ACTION_PARTIAL, "the valid part was kept", NULL,
+     "grafana/mimir pkg/distributor/distributor.go, soft errors"},
+    {METRICS, END_ANSWERED, 400, 400, NULL, ACTION_REJECT, "refused whole: never to be sent again", NULL,
+     "Remote-Write 1.0; prometheus storage/remote/write_handler.go rolls back"},
+    {LOGS, END_ANSWERED, 400, 400, "total ignored: ", ACTION_PARTIAL, "the valid part was kept", NULL,
+     "grafana/loki pkg/ingester/stream.go"},
+    {LOGS, END_ANSWERED, 400, 400, "entry for stream ", ACTION_PARTIAL, "the valid part was kept", NULL,
+     "grafana/loki pkg/validation/validate.go"},
+    {LOGS, END_ANSWERED, 400, 400, "max entry size ", ACTION_PARTIAL, "the valid part was kept", NULL,
+     "grafana/loki pkg/validation/validate.go"},
+    {LOGS, END_ANSWERED, 400, 400, "stream '", ACTION_PARTIAL, "the valid part was kept", NULL,
+     "grafana/loki pkg/validation/validate.go"},
+    {LOGS, END_ANSWERED, 400, 400, "too far behind", ACTION_PARTIAL, "the valid part was kept", NULL,
+     "grafana/loki pkg/chunkenc/interface.go"},
+    {LOGS, END_ANSWERED, 400, 400, NULL, ACTION_REJECT, "refused whole: never to be sent again", NULL,
+     "grafana/loki pkg/loghttp/push/push.go"},
+
+    {BOTH, END_ANSWERED, 401, 401, NULL, ACTION_PARK, "not authenticated, or the token lacks the scope",
+     CHECK_CREDENTIALS, "Grafana Cloud, Authentication error bodies"},
+    {BOTH, END_ANSWERED, 403, 403, NULL, ACTION_PARK, "forbidden", CHECK_CREDENTIALS, "gateways in front of Mimir and Loki"},
+    {BOTH, END_ANSWERED, 404, 404, NULL, ACTION_PARK, "not found", CHECK_URL, "gateways in front of Mimir and Loki"},
+    {BOTH, END_ANSWERED, 405, 405, NULL, ACTION_PARK, "the URL takes no pushes", CHECK_URL, "RFC 9110 15.5.6"},
+    {BOTH, END_ANSWERED, 407, 407, NULL, ACTION_PARK, "the proxy wants credentials", "check the proxy", "RFC 9110 15.5.8"},
+    {BOTH, END_ANSWERED, 408, 408, NULL, ACTION_RETRY, "the receiver waited too long for the request", NULL,
+     "RFC 9110 15.5.9"},
+    {BOTH, END_ANSWERED, 413, 413, NULL, ACTION_SPLIT, "larger than the receiver takes", NULL,
+     "RFC 9110 15.5.14; grafana/loki pkg/loghttp/push/push.go"},
+    {BOTH, END_ANSWERED, 425, 425, NULL, ACTION_RETRY, "too early", NULL, "RFC 8470"},
+    {BOTH, END_ANSWERED, 429, 429, NULL, ACTION_RETRY, "rate limited", NULL, "Remote-Write 1.0; Loki and Mimir limits"},
+    {BOTH, END_ANSWERED, 400, 499, NULL, ACTION_REJECT, "refused: never to be sent again", NULL, "Remote-Write 1.0"},
+    {METRICS, END_ANSWERED, 501, 501, NULL, ACTION_PARK, "the URL takes no pushes", CHECK_URL, "grafana/mimir: method not allowed"},
+    {BOTH, END_ANSWERED, 500, 599, NULL, ACTION_RETRY, "the receiver is in trouble", NULL, "Remote-Write 1.0: MUST retry"},
+    {BOTH, END_ANSWERED, 0, 999, NULL, ACTION_RETRY, "an answer without meaning here", NULL, "RFC 9110 15"},
+    {BOTH, END_NOT_SENT, 0, 0, NULL, ACTION_RETRY, "not reached", NULL, "transport"},
+    {BOTH, END_AMBIGUOUS, 0, 0, NULL, ACTION_RETRY, "no answer: it may have been taken, the same bytes go again", NULL,
+     "transport"},
+    {BOTH, END_REFUSED, 0, 0, NULL, ACTION_PARK, "not sent", CHECK_CREDENTIALS, "net/"},
+};
+
+const struct answer_row *answer_rows(size_t *count)
+{
+    *count = ARRAY_LEN(rows);
+    return rows;
+}
+
+const char *action_name(enum action a)
+{
+    static const char *const names[] = {"delivered", "partial", "reject", "retry", "split", "park"};
+    return names[a];
+}
+
+/* ---- reading an answer --------------------------------------------------------------------------------------- */
+
+/* Seconds, or an HTTP date; anything else, and what lies in the past, is 0. */
+static uint64_t retry_after_ms(const char *text, int64_t now_unix_ms)
+{
+    uint64_t seconds;
+    struct view v = view_trim(view_of(text));
+    if (v.n == 0)
+        return 0;
+    if (parse_u64(v, &seconds))
+        return seconds > UINT64_MAX / 1000 ? UINT64_MAX : seconds * 1000;
+    static const char *const months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    struct tm tm = {0};
+    char month[4];
+    /* strptime() would read names in the host's locale */
+    if (sscanf(text, "%*3s, %2d %3s %4d %2d:%2d:%2d GMT", &tm.tm_mday, month, &tm.tm_year, &tm.tm_hour, &tm.tm_min,
+               &tm.tm_sec) != 6)
+        return 0;
+    const char *at = strstr(months, month);
+    if (!at || strlen(month) != 3 || (at - months) % 3 != 0)
+        return 0;
+    tm.tm_mon = (int)(at - months) / 3;
+    tm.tm_year -= 1900;
+    int64_t when = (int64_t)timegm(&tm) * 1000;
+    return when > now_unix_ms ? (uint64_t)(when - now_unix_ms) : 0;
+}
+
+/* Sum of the numbers behind each `before` that are followed by `after`. */
+static uint64_t sum_numbers(const char *text, const char *before, const char *after)
+{
+    uint64_t sum = 0;
+    for (const char *p = text; (p = strstr(p, before));) {
+        char *end;
+        p += strlen(before);
+        unsigned long long n = strtoull(p, &end, 10);
+        if (end != p && strncmp(end, after, strlen(after)) == 0 && n <= UINT32_MAX)
+            sum += n;
+    }
+    return sum;
+}
+
+static uint64_t count_of(const char *text, const char *what)
+{
+    uint64_t n = 0;
+    for (const char *p = text; (p = strstr(p, what)); p++)
+        n++;
+    return n;
+}
+
+/* What the receiver says it left out. Loki gives numbers, Mimir names the first only: then at least one. */
+static uint64_t lost_of(const struct sealed *s, const char *text)
+{
+    uint64_t lost = sum_numbers(text, "total ignored: ", " out of ");
+    if (s->signal == GCW_LOGS && lost == 0) {
+        uint64_t plain = count_of(text, "; ") + 1;
+        lost = 0;
+        for (const char *p = strstr(text, " errors like: "); p; p = strstr(p + 1, " errors like: ")) {
+            const char *q = p;
+            while (q > text && q[-1] >= '0' && q[-1] <= '9')
+                q--;
+            lost += strtoull(q, NULL, 10);
+        }
+        lost = MAX(lost, plain);
+    }
+    return MIN(MAX(lost, (uint64_t)1), s->records);
+}
+
+struct verdict answer_judge(const struct sealed *s, const struct answer *a, int64_t now_unix_ms)
+{
+    size_t i = 0;
+    while (i < ARRAY_LEN(rows) && !((rows[i].signals & (1u << s->signal)) && rows[i].end == a->end &&
+                                    (a->end != END_ANSWERED ||
+                                     (a->status >= rows[i].status_min && a->status <= rows[i].status_max)) &&
+                                    (!rows[i].body || strstr(a->text, rows[i].body))))
+        i++;
+    ENSURE(i < ARRAY_LEN(rows)); /* the table has a row for everything */
+    struct verdict v = {.action = rows[i].action, .row = &rows[i]};
+    if (v.action == ACTION_PARTIAL)
+        v.lost = lost_of(s, a->text);
+    if (a->end == END_ANSWERED)
+        v.retry_after_ms = retry_after_ms(a->retry_after, now_unix_ms);
+    return v;
+}
