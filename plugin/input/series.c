@@ -205,8 +205,10 @@ static void hint_learn(struct name_hint *h, struct view name, const char *end)
 }
 
 #ifdef __SSE2__
-static inline bool hint_matches(const struct name_hint *h, const char *p)
+static inline bool hint_matches(const struct name_hint *h, const char *p, const char *readable)
 {
+    if (h->mask == 0 || readable - p < HINT_BYTES)
+        return false;
     __m128i here = _mm_loadu_si128((const __m128i *)(const void *)p);
     __m128i known = _mm_loadu_si128((const __m128i *)(const void *)h->text);
     unsigned same = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(here, known));
@@ -285,7 +287,8 @@ static const char *labels_predicted(struct series_parser *s, const char *p)
     for (size_t q = 0; q + 1 < n && count < HINTS; q += 2) {
         const struct name_hint *h = &s->hints[count];
         const char *open = base + at[q], *close = base + at[q + 1];
-        if (open != p + h->length + 1 || close + 1 >= end || !hint_matches(h, p) || (close[1] != ',' && close[1] != '}'))
+        if (open != p + h->length + 1 || close + 1 >= end || (close[1] != ',' && close[1] != '}') ||
+            !hint_matches(h, p, s->readable))
             break;
         labels[count++] = (gcw_label){p, h->length, open + 1, (size_t)(close - open) - 1};
         p = close + 1;

@@ -75,7 +75,7 @@ static struct buf transcript_of(enum exposition_format format, struct view input
     struct exposition *e = exposition_new(format, &h);
     ENSURE(e);
     while (input.n > 0) {
-        size_t n = MIN(next ? next(user) : input.n, input.n);
+        size_t asked = next ? next(user) : input.n, n = MIN(asked, input.n);
         char *piece = malloc(n + (n == 0));
         ENSURE(piece);
         memcpy(piece, input.p, n);
