@@ -11,12 +11,12 @@
 
 #include "include/gcw.h"
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define ARRAY_LEN(a)           (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)              ((a) < (b) ? (a) : (b))
+#define MAX(a, b)              ((a) > (b) ? (a) : (b))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
-#define KIB ((size_t)1024)
-#define MIB (KIB * 1024)
+#define KIB                    ((size_t)1024)
+#define MIB                    (KIB * 1024)
 
 /* Holds if our own code is right; never for input, files, answers or the host. On in release too. */
 #define ENSURE(cond) ((cond) ? (void)0 : ensure_failed(#cond, __FILE__, __LINE__))
@@ -31,11 +31,14 @@ struct view {
 
 static inline struct view view_of(const char *s) { return (struct view){s, s ? strlen(s) : 0}; }
 static inline struct view view_make(const char *p, size_t n) { return (struct view){p, n}; }
-static inline bool view_eq(struct view a, struct view b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
+static inline bool view_eq(struct view a, struct view b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
 static inline bool view_is(struct view a, const char *s) { return view_eq(a, view_of(s)); }
-int view_cmp(struct view a, struct view b);  /* bytewise; a prefix sorts first */
+int view_cmp(struct view a, struct view b); /* bytewise; a prefix sorts first */
 bool view_starts(struct view a, const char *prefix);
-struct view view_trim(struct view a);        /* without leading and trailing blanks, CR, LF */
+struct view view_trim(struct view a); /* without leading and trailing blanks, CR, LF */
 /* `%.*s` arguments, cut to 200 bytes for messages */
 #define VIEW_ARG(v) (int)MIN((v).n, (size_t)200), (v).p ? (v).p : ""
 
@@ -62,8 +65,8 @@ gcw_status error_set(gcw_error *err, gcw_status code, const char *fmt, ...) PRIN
 
 /* ---- text -------------------------------------------------------------------------------------------------- */
 
-size_t utf8_ascii_prefix(const char *p, size_t n);  /* bytes before the first one >= 0x80 */
-bool utf8_valid(const char *p, size_t n);           /* RFC 3629: no surrogates, no overlong forms */
+size_t utf8_ascii_prefix(const char *p, size_t n); /* bytes before the first one >= 0x80 */
+bool utf8_valid(const char *p, size_t n);          /* RFC 3629: no surrogates, no overlong forms */
 /* Length 1..4 of the valid sequence at p, 0 if none starts there. */
 size_t utf8_sequence(const char *p, size_t n);
 /* Length of the invalid run at p that becomes one U+FFFD (maximal subpart, Unicode 3.9, as Go and the WHATWG do). */
@@ -77,9 +80,9 @@ size_t text_i64(char *out, int64_t v);
 /* Parses a whole view; false on anything else than digits (with sign for i64) or on overflow. */
 bool parse_u64(struct view v, uint64_t *out);
 bool parse_i64(struct view v, int64_t *out);
-bool parse_size(struct view v, uint64_t *bytes);     /* 1024, 64KiB, 64k, 1MiB, 2GiB: powers of 1024 */
-bool parse_duration(struct view v, uint64_t *ms);    /* 500ms, 5s, 1.5s, 2m, 1h, 1d, 7d; a bare 0 */
-void format_size(char *out, size_t cap, uint64_t bytes);    /* shortest exact form parse_size reads: "1MiB" */
+bool parse_size(struct view v, uint64_t *bytes);         /* 1024, 64KiB, 64k, 1MiB, 2GiB: powers of 1024 */
+bool parse_duration(struct view v, uint64_t *ms);        /* 500ms, 5s, 1.5s, 2m, 1h, 1d, 7d; a bare 0 */
+void format_size(char *out, size_t cap, uint64_t bytes); /* shortest exact form parse_size reads: "1MiB" */
 void format_duration(char *out, size_t cap, uint64_t ms);
 
 /* ---- hash -------------------------------------------------------------------------------------------------- */
@@ -89,11 +92,11 @@ uint32_t random_u32(void);                                   /* jitter and seeds
 
 /* ---- clock ------------------------------------------------------------------------------------------------- */
 
-uint64_t clock_mono_ms(void);  /* every timer */
-int64_t clock_unix_ms(void);   /* data only */
+uint64_t clock_mono_ms(void); /* every timer */
+int64_t clock_unix_ms(void);  /* data only */
 int64_t clock_unix_ns(void);
 /* Remaining ms of a deadline given as timeout (negative = none). */
-uint64_t deadline_after(int timeout_ms);                 /* monotonic ms; UINT64_MAX = never */
+uint64_t deadline_after(int timeout_ms); /* monotonic ms; UINT64_MAX = never */
 struct timespec;
 void deadline_timespec(uint64_t deadline_ms, struct timespec *ts); /* for condition variables on CLOCK_MONOTONIC */
 

@@ -18,10 +18,7 @@ uint64_t clock_mono_ms(void) { return (uint64_t)clock_ns(CLOCK_MONOTONIC) / 1000
 int64_t clock_unix_ns(void) { return clock_ns(CLOCK_REALTIME); }
 int64_t clock_unix_ms(void) { return clock_ns(CLOCK_REALTIME) / 1000000; }
 
-uint64_t deadline_after(int timeout_ms)
-{
-    return timeout_ms < 0 ? UINT64_MAX : clock_mono_ms() + (uint64_t)timeout_ms;
-}
+uint64_t deadline_after(int timeout_ms) { return timeout_ms < 0 ? UINT64_MAX : clock_mono_ms() + (uint64_t)timeout_ms; }
 
 void deadline_timespec(uint64_t deadline_ms, struct timespec *ts)
 {
@@ -31,8 +28,8 @@ void deadline_timespec(uint64_t deadline_ms, struct timespec *ts)
     ts->tv_nsec = (long)(capped % 1000) * 1000000;
 }
 
-/* Multiply-and-fold, 16 bytes a multiplication in four independent lanes (the shape of wyhash): tables and the choice of
- * lanes need speed and spread, not resistance to an attacker; tables draw their seed per process. Words are read
+/* Multiply-and-fold, 16 bytes a multiplication in four independent lanes (the shape of wyhash): tables and the choice
+ * of lanes need speed and spread, not resistance to an attacker; tables draw their seed per process. Words are read
  * little-endian, so that a hash that becomes part of a label value is the same on every machine. */
 static inline uint64_t fold(uint64_t a, uint64_t b)
 {
@@ -63,8 +60,8 @@ static inline uint64_t load_rest(const uint8_t *p, size_t n)
 
 uint64_t hash_bytes(const void *data, size_t n, uint64_t seed)
 {
-    static const uint64_t k[] = {UINT64_C(0xa0761d6478bd642f), UINT64_C(0xe7037ed1a0b428db), UINT64_C(0x8ebc6af09c88c6e3),
-                                 UINT64_C(0x589965cc75374cc3)};
+    static const uint64_t k[] = {UINT64_C(0xa0761d6478bd642f), UINT64_C(0xe7037ed1a0b428db),
+                                 UINT64_C(0x8ebc6af09c88c6e3), UINT64_C(0x589965cc75374cc3)};
     const uint8_t *p = data;
     uint64_t h[4] = {seed ^ k[0], seed ^ k[1], seed ^ k[2], seed ^ k[3]};
     size_t left = n;
@@ -94,7 +91,8 @@ bool budget_take(struct budget *b, uint64_t n, uint64_t headroom)
     do
         if (n > limit || used > limit - n)
             return false;
-    while (!atomic_compare_exchange_weak_explicit(&b->used, &used, used + n, memory_order_relaxed, memory_order_relaxed));
+    while (
+        !atomic_compare_exchange_weak_explicit(&b->used, &used, used + n, memory_order_relaxed, memory_order_relaxed));
     return true;
 }
 

@@ -80,7 +80,8 @@ static bool parse_with_unit(struct view v, const struct unit *units, size_t coun
                 return false;
             for (size_t k = 0; k < frac.n; k++)
                 scale *= 10;
-            if (__builtin_mul_overflow(f, units[i].factor, &f) || f % scale != 0 || __builtin_add_overflow(n, f / scale, &n))
+            if (__builtin_mul_overflow(f, units[i].factor, &f) || f % scale != 0 ||
+                __builtin_add_overflow(n, f / scale, &n))
                 return false;
         }
         *out = n;
@@ -90,9 +91,18 @@ static bool parse_with_unit(struct view v, const struct unit *units, size_t coun
 }
 
 static const struct unit sizes[] = {
-    {"GiB", UINT64_C(1) << 30}, {"MiB", UINT64_C(1) << 20}, {"KiB", UINT64_C(1) << 10}, {"B", 1},
-    {"", 1},                    {"g", UINT64_C(1) << 30},   {"G", UINT64_C(1) << 30},   {"m", UINT64_C(1) << 20},
-    {"M", UINT64_C(1) << 20},   {"k", UINT64_C(1) << 10},   {"K", UINT64_C(1) << 10},   {"TiB", UINT64_C(1) << 40},
+    {"GiB", UINT64_C(1) << 30},
+    {"MiB", UINT64_C(1) << 20},
+    {"KiB", UINT64_C(1) << 10},
+    {"B", 1},
+    {"", 1},
+    {"g", UINT64_C(1) << 30},
+    {"G", UINT64_C(1) << 30},
+    {"m", UINT64_C(1) << 20},
+    {"M", UINT64_C(1) << 20},
+    {"k", UINT64_C(1) << 10},
+    {"K", UINT64_C(1) << 10},
+    {"TiB", UINT64_C(1) << 40},
 };
 
 static const struct unit durations[] = {

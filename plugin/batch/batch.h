@@ -14,15 +14,16 @@
 #include "codec/codec.h"
 
 struct batch_limits {
-    uint64_t bytes;   /* encoded, before compression */
+    uint64_t bytes; /* encoded, before compression */
     uint64_t records;
-    uint64_t age_ms;  /* of the oldest record in it */
+    uint64_t age_ms; /* of the oldest record in it */
 };
 
 /* Memory for chunks. What to do when there is none is the owner's business: the append returns GCW_ERR_FULL. */
 struct batcher_ops {
     void *ctx;
-    bool (*take)(void *ctx, uint64_t bytes, bool force); /* `force`: must not fail. Called with a stripe locked: no waiting. */
+    bool (*take)(void *ctx, uint64_t bytes,
+                 bool force); /* `force`: must not fail. Called with a stripe locked: no waiting. */
     void (*give)(void *ctx, uint64_t bytes);
 };
 
@@ -52,7 +53,8 @@ void destination_assign(struct interned *i);
 /* ---- receipts: see gcw.h ------------------------------------------------------------------------------------ */
 
 struct gcw_receipt;
-struct gcw_receipt *receipt_new(gcw_receipt_level level, void (*done)(void *user, const gcw_receipt_summary *summary), void *user);
+struct gcw_receipt *receipt_new(gcw_receipt_level level, void (*done)(void *user, const gcw_receipt_summary *summary),
+                                void *user);
 void receipt_add(struct gcw_receipt *r, uint64_t records);
 void receipt_settle(struct gcw_receipt *r, gcw_outcome outcome, uint64_t records);
 
@@ -60,14 +62,15 @@ void receipt_settle(struct gcw_receipt *r, gcw_outcome outcome, uint64_t records
 
 gcw_status batch_sample(struct destination *d, struct interned *series, uint64_t value_bits, int64_t time_ms,
                         struct gcw_receipt *receipt);
-/* A sample with its label block in the record. `hash` is the block's, `spread` its metric name's: see destination_assign.
- * A label set new to the destination is first shown to the guard: GCW_ERR_LIMIT if it refuses. */
-gcw_status batch_sample_inline(struct destination *d, struct view block, uint64_t hash, uint64_t spread, struct guard *guard,
-                               uint64_t value_bits, int64_t time_ms, struct gcw_receipt *receipt);
+/* A sample with its label block in the record. `hash` is the block's, `spread` its metric name's: see
+ * destination_assign. A label set new to the destination is first shown to the guard: GCW_ERR_LIMIT if it refuses. */
+gcw_status batch_sample_inline(struct destination *d, struct view block, uint64_t hash, uint64_t spread,
+                               struct guard *guard, uint64_t value_bits, int64_t time_ms, struct gcw_receipt *receipt);
 /* `metadata` is a label block of normalised structured metadata, often empty. */
 gcw_status batch_entry(struct destination *d, struct interned *stream, struct view line, struct view metadata,
                        int64_t time_ns, struct gcw_receipt *receipt);
-gcw_status batch_metadata(struct destination *d, gcw_metric_type type, struct view family, struct view help, struct view unit);
+gcw_status batch_metadata(struct destination *d, gcw_metric_type type, struct view family, struct view help,
+                          struct view unit);
 /* The label set is out of its table: destroy it when everything before this has been encoded. Cannot fail. */
 void batch_release(struct destination *d, struct interned *label_set);
 
@@ -83,7 +86,8 @@ struct batch;
 struct batch *batcher_next(struct batcher *b, uint64_t deadline_ms);
 /* Closes every open batch, partial chunks included. Any thread. */
 void batcher_close_all(struct batcher *b);
-/* Number of the last batch closed on the route; what was appended before a batcher_close_all() is in it or before it. */
+/* Number of the last batch closed on the route; what was appended before a batcher_close_all() is in it or before it.
+ */
 uint64_t batcher_last_seq(struct batcher *b, uint32_t route);
 void batcher_wake(struct batcher *b);
 

@@ -7,13 +7,13 @@
 /* What a sample takes beside its label block, at the most: entry key and length 6, sample key and length 2, value 9,
  * time 11. A log entry: brackets, quotes, commas, 20 digits of time. */
 #define SAMPLE_WIRE 28
-#define ENTRY_WIRE 32
+#define ENTRY_WIRE  32
 
 static inline uint32_t aligned(size_t n) { return (uint32_t)((n + 7) & ~(size_t)7); }
 
-/* The lane follows from the labels alone. Within a lane, label sets are dealt to stripes in runs: neighbours in the order
- * of interning (or of one metric) are mostly appended together, and lie together in memory; kept together they are read
- * without cache misses and compress better. */
+/* The lane follows from the labels alone. Within a lane, label sets are dealt to stripes in runs: neighbours in the
+ * order of interning (or of one metric) are mostly appended together, and lie together in memory; kept together they
+ * are read without cache misses and compress better. */
 #define RUN 64
 
 static inline uint32_t stripe_index(const struct destination *d, uint64_t hash, uint64_t spread)
@@ -22,10 +22,7 @@ static inline uint32_t stripe_index(const struct destination *d, uint64_t hash, 
     return lane + d->lanes * (uint32_t)(spread % per_lane);
 }
 
-void destination_assign(struct interned *i)
-{
-    i->stripe = stripe_index(i->owner, i->hash, i->number / RUN);
-}
+void destination_assign(struct interned *i) { i->stripe = stripe_index(i->owner, i->hash, i->number / RUN); }
 
 static bool share_note(struct chunk *c, struct gcw_receipt *receipt)
 {
@@ -66,14 +63,17 @@ static gcw_status stripe_renew(struct destination *d, struct stripe *s, uint32_t
 static inline bool chunk_has_room(const struct destination *d, const struct chunk *c, uint32_t size, uint64_t wire)
 {
     const struct batch_limits *l = &d->batcher->config.limits[d->signal];
-    return c->cap - c->used >= size && c->wire_bytes + wire <= MAX(l->bytes / 8, 1) && c->records < MAX(l->records / 8, 1);
+    return c->cap - c->used >= size && c->wire_bytes + wire <= MAX(l->bytes / 8, 1) &&
+           c->records < MAX(l->records / 8, 1);
 }
 
 /* Room for one record in the stripe's chunk, with the stripe locked; NULL with *status set. */
 static inline void *stripe_room(struct destination *d, struct stripe *s, uint32_t size, uint64_t wire,
                                 struct gcw_receipt *receipt, gcw_status *status)
 {
-    if (__builtin_expect(!s->open || (s->open->used > 0 && !chunk_has_room(d, s->open, size, wire)) || s->open->cap - s->open->used < size, 0))
+    if (__builtin_expect(!s->open || (s->open->used > 0 && !chunk_has_room(d, s->open, size, wire)) ||
+                             s->open->cap - s->open->used < size,
+                         0))
         if ((*status = stripe_renew(d, s, size, false)) != GCW_OK)
             return NULL;
     if (receipt && !share_note(s->open, receipt)) {
@@ -114,8 +114,9 @@ gcw_status batch_sample(struct destination *d, struct interned *series, uint64_t
     return status;
 }
 
-/* Which label sets the one-call form has used in the last hour; forgotten together, so that what is gone stops counting. */
-#define SEEN_MS (UINT64_C(3600) * 1000)
+/* Which label sets the one-call form has used in the last hour; forgotten together, so that what is gone stops
+ * counting. */
+#define SEEN_MS    (UINT64_C(3600) * 1000)
 #define SEEN_BYTES 16 /* of a fingerprint slot, at the load it is kept */
 
 static gcw_status stripe_see(struct stripe *s, struct guard *guard, struct view block, uint64_t fingerprint)
@@ -136,8 +137,8 @@ static gcw_status stripe_see(struct stripe *s, struct guard *guard, struct view 
     return GCW_ERR_NOMEM;
 }
 
-gcw_status batch_sample_inline(struct destination *d, struct view block, uint64_t hash, uint64_t spread, struct guard *guard,
-                               uint64_t value_bits, int64_t time_ms, struct gcw_receipt *receipt)
+gcw_status batch_sample_inline(struct destination *d, struct view block, uint64_t hash, uint64_t spread,
+                               struct guard *guard, uint64_t value_bits, int64_t time_ms, struct gcw_receipt *receipt)
 {
     uint32_t size = aligned(sizeof(struct record_sample_inline) + block.n);
     uint64_t wire = block.n + SAMPLE_WIRE;
@@ -177,7 +178,8 @@ gcw_status batch_entry(struct destination *d, struct interned *stream, struct vi
     return status;
 }
 
-gcw_status batch_metadata(struct destination *d, gcw_metric_type type, struct view family, struct view help, struct view unit)
+gcw_status batch_metadata(struct destination *d, gcw_metric_type type, struct view family, struct view help,
+                          struct view unit)
 {
     size_t text = family.n + help.n + unit.n;
     uint32_t size = aligned(sizeof(struct record_metadata) + text);
@@ -186,7 +188,8 @@ gcw_status batch_metadata(struct destination *d, gcw_metric_type type, struct vi
     pthread_mutex_lock(&s->lock);
     struct record_metadata *r = stripe_room(d, s, size, text + 32, NULL, &status);
     if (r) {
-        *r = (struct record_metadata){{size, RECORD_METADATA}, (uint32_t)type, (uint32_t)family.n, (uint32_t)help.n, (uint32_t)unit.n};
+        *r = (struct record_metadata){
+            {size, RECORD_METADATA}, (uint32_t)type, (uint32_t)family.n, (uint32_t)help.n, (uint32_t)unit.n};
         memcpy(r->text, family.p, family.n);
         if (help.n)
             memcpy(r->text + family.n, help.p, help.n);

@@ -6,7 +6,7 @@
 
 #include "batch/batch.h"
 
-#define CHUNK_BYTES (32 * KIB)
+#define CHUNK_BYTES  (32 * KIB)
 #define CHUNK_SHARES 4
 
 enum record_kind { RECORD_SAMPLE, RECORD_SAMPLE_INLINE, RECORD_ENTRY, RECORD_METADATA, RECORD_RELEASE };
@@ -52,7 +52,8 @@ struct record_release {
     struct interned *label_set;
 };
 
-/* A piece of memory that records are copied into, one behind the other. Owned by a stripe, then a route, then a batch. */
+/* A piece of memory that records are copied into, one behind the other. Owned by a stripe, then a route, then a batch.
+ */
 struct chunk {
     struct chunk *next;
     uint64_t wire_bytes; /* upper bound of what the records take encoded (log lines: unescaped) */
@@ -86,7 +87,7 @@ struct route {
 };
 
 #define STRIPES_MIN 8u /* of a destination; the same number for each lane */
-#define LANES_MAX 64
+#define LANES_MAX   64
 
 /* Padded so that two stripes' locks never share a cache line. */
 struct stripe {

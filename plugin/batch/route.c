@@ -73,7 +73,8 @@ void batch_free(struct batcher *b, struct batch *batch)
 
 static struct destination *destination_new(struct batcher *b, gcw_signal signal, const char *tenant)
 {
-    unsigned lanes = MIN(MAX(b->config.lanes[signal], 1u), (unsigned)LANES_MAX), stripes = lanes * MAX(STRIPES_MIN / lanes, 2u);
+    unsigned lanes = MIN(MAX(b->config.lanes[signal], 1u), (unsigned)LANES_MAX),
+             stripes = lanes * MAX(STRIPES_MIN / lanes, 2u);
     uint32_t base = atomic_load(&b->route_count);
     struct route **route = realloc(b->route, (base + lanes) * sizeof(struct route *));
     if (!route)
@@ -152,8 +153,14 @@ static bool route_close(struct batcher *b, struct route *r)
         if (!batch)
             return false;
         *batch = (struct batch){
-            .first = r->first, .last = r->last, .seq = ++r->last_seq, .wire_bytes = r->wire_bytes, .records = r->records,
-            .route = r->index, .signal = r->destination->signal, .tenant = r->destination->tenant,
+            .first = r->first,
+            .last = r->last,
+            .seq = ++r->last_seq,
+            .wire_bytes = r->wire_bytes,
+            .records = r->records,
+            .route = r->index,
+            .signal = r->destination->signal,
+            .tenant = r->destination->tenant,
         };
         *b->ready_last = batch;
         b->ready_last = &batch->next;

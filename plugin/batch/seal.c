@@ -86,7 +86,8 @@ static bool put_sample(struct sealer *s, struct view block, uint64_t bits, int64
 
 static bool put_metadata(struct sealer *s, const struct record_metadata *m, struct tally *t)
 {
-    struct view family = {m->text, m->family_len}, help = {family.p + family.n, m->help_len}, unit = {help.p + help.n, m->unit_len};
+    struct view family = {m->text, m->family_len}, help = {family.p + family.n, m->help_len},
+                unit = {help.p + help.n, m->unit_len};
     if (!buf_reserve(&s->raw, family.n + help.n + unit.n + 64))
         return false;
     rw1_metadata_put(&s->raw, (gcw_metric_type)m->type, family, help, unit);
@@ -216,7 +217,8 @@ static bool put_run(struct sealer *s, struct run *run)
     bool ok = loki_json_stream(&s->raw, interned_block(run->stream));
     for (const struct record_entry *r = run->first; r && ok; r = r->next)
         ok = (r == run->first || buf_append(&s->raw, ",", 1)) &&
-             loki_json_entry(&s->raw, r->time_ns, view_make(r->text, r->line_len), view_make(r->text + r->line_len, r->metadata_len));
+             loki_json_entry(&s->raw, r->time_ns, view_make(r->text, r->line_len),
+                             view_make(r->text + r->line_len, r->metadata_len));
     return ok && loki_json_stream_end(&s->raw);
 }
 

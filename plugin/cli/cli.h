@@ -53,7 +53,7 @@ void help_command(FILE *out, const struct cli_command *command);
 void help_overview(FILE *out);
 int help_version(void);
 int help_reference(int argc, char **argv); /* `gcw help options [--markdown]`, `gcw help man gcw|gcw.conf` */
-void help_man_gcw(FILE *out);  /* gcw(1), roff */
-void help_man_conf(FILE *out); /* gcw.conf(5), roff */
+void help_man_gcw(FILE *out);              /* gcw(1), roff */
+void help_man_conf(FILE *out);             /* gcw.conf(5), roff */
 
 #endif

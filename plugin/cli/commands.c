@@ -5,36 +5,52 @@
 
 const struct cli_command cli_commands[] = {
     {
-        "push metrics", "read Prometheus text or OpenMetrics, deliver it by remote write", "[OPTION]... [FILE]...",
-        "Reads the Prometheus text format 0.0.4 or OpenMetrics 1.0 from the files, or from standard input when there is "
+        "push metrics",
+        "read Prometheus text or OpenMetrics, deliver it by remote write",
+        "[OPTION]... [FILE]...",
+        "Reads the Prometheus text format 0.0.4 or OpenMetrics 1.0 from the files, or from standard input when there "
+        "is "
         "none or it is \"-\", and delivers every sample. A sample without a timestamp gets the time it was read.\n\n"
-        "A line that cannot be parsed is named on standard error, counted and skipped. While the receiver is away input "
+        "A line that cannot be parsed is named on standard error, counted and skipped. While the receiver is away "
+        "input "
         "is not read any further; nothing is dropped.",
         "curl -s http://localhost:9100/metrics | gcw push metrics --url http://localhost:9090/api/v1/write\n"
-        "gcw push metrics --url https://prometheus-prod-01.grafana.net/api/prom/push --tenant 123456 --token-file token "
+        "gcw push metrics --url https://prometheus-prod-01.grafana.net/api/prom/push --tenant 123456 --token-file "
+        "token "
         "node.prom",
-        push_metrics_options, push_metrics_main,
+        push_metrics_options,
+        push_metrics_main,
     },
     {
-        "push logs", "read lines, deliver them to Loki", "[OPTION]... [FILE]...",
+        "push logs",
+        "read lines, deliver them to Loki",
+        "[OPTION]... [FILE]...",
         "Reads lines from the files, or from standard input when there is none or it is \"-\", and delivers each as an "
-        "entry. Its time is when it was read, or what --timestamp-key finds in a JSON line. Without any label the stream "
+        "entry. Its time is when it was read, or what --timestamp-key finds in a JSON line. Without any label the "
+        "stream "
         "is {job=\"gcw\"}.\n\n"
         "A line that should be JSON and is not is named on standard error, counted and skipped. While the receiver is "
         "away input is not read any further; nothing is dropped.",
         "gcw push logs --url http://localhost:3100 --label job=app --label host=web-1 app.log\n"
         "gcw push logs -c /etc/gcw.conf --timestamp-key time --label-key level --metadata-key trace_id app.json",
-        push_logs_options, push_logs_main,
+        push_logs_options,
+        push_logs_main,
     },
     {
-        "receive", "stand in for Grafana Cloud: accept, check, write down", "[OPTION]...",
-        "Listens on the loopback interface and takes pushes like the gateways of Grafana Cloud, Mimir and Loki: it checks "
-        "tenant, token and scope, decodes strictly, applies the receivers' default limits with their statuses and words, "
-        "and writes what it accepted as lines of JSON. It can be told to misbehave, by options and by a control URL while it "
+        "receive",
+        "stand in for Grafana Cloud: accept, check, write down",
+        "[OPTION]...",
+        "Listens on the loopback interface and takes pushes like the gateways of Grafana Cloud, Mimir and Loki: it "
+        "checks "
+        "tenant, token and scope, decodes strictly, applies the receivers' default limits with their statuses and "
+        "words, "
+        "and writes what it accepted as lines of JSON. It can be told to misbehave, by options and by a control URL "
+        "while it "
         "runs. For demonstrations, tests and continuous integration; it stores nothing else.",
         "gcw receive --listen 127.0.0.1:9009 --out accepted.ndjson\n"
         "gcw receive --tenant 123456 --token-file token --scope metrics:write --port-file port --status 503:3",
-        receive_options, receive_main,
+        receive_options,
+        receive_main,
     },
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];

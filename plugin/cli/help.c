@@ -6,10 +6,11 @@
 #include "cli/cli.h"
 #include "config/config.h"
 
-#define WIDTH 92
+#define WIDTH  92
 #define INDENT 28
 
-/* ---- terminal ------------------------------------------------------------------------------------------------------ */
+/* ---- terminal ------------------------------------------------------------------------------------------------------
+ */
 
 /* Words of text wrapped at WIDTH; empty lines (two newlines) part paragraphs. */
 static void print_wrapped(FILE *out, const char *text, int indent)
@@ -101,7 +102,8 @@ int help_version(void)
     return EXIT_ALL_DELIVERED;
 }
 
-/* ---- reference ------------------------------------------------------------------------------------------------------- */
+/* ---- reference
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int print_buf(bool ok, struct buf *b)
 {
@@ -118,8 +120,8 @@ static int options_text(void)
     for (size_t i = 0; (o = gcw_option_at(i)); i++) {
         if (strcmp(section, o->section) != 0)
             printf("%s%s\n", *section ? "\n" : "", o->section), section = o->section;
-        printf("  %s (%s%s%s%s%s)\n      ", o->name, o->type, *o->allowed ? ", " : "", o->allowed, *o->default_value ? ", default " : "",
-               o->default_value);
+        printf("  %s (%s%s%s%s%s)\n      ", o->name, o->type, *o->allowed ? ", " : "", o->allowed,
+               *o->default_value ? ", default " : "", o->default_value);
         print_wrapped(stdout, o->help, 6);
     }
     return EXIT_ALL_DELIVERED;
@@ -142,7 +144,8 @@ int help_reference(int argc, char **argv)
     return EXIT_ALL_DELIVERED;
 }
 
-/* ---- man pages --------------------------------------------------------------------------------------------------------- */
+/* ---- man pages
+ * --------------------------------------------------------------------------------------------------------- */
 
 /* Text as roff: backslashes and hyphens escaped, no line may start with a control character. */
 static void roff(FILE *out, const char *text)
@@ -207,17 +210,22 @@ void help_man_gcw(FILE *out)
         roff(out, cli_commands[i].synopsis);
     }
     fputs(".SH DESCRIPTION\n", out);
-    roff(out, "gcw takes metrics and log lines and lands them in Grafana Cloud, Mimir, Prometheus, VictoriaMetrics or Loki. It batches, "
-              "compresses and signs them, and keeps each record until the receiver has answered for it. Options may come from a "
-              "file, from the environment (GCW_METRICS_URL sets metrics_url, and so on) and from the command line; the later wins.");
+    roff(out, "gcw takes metrics and log lines and lands them in Grafana Cloud, Mimir, Prometheus, VictoriaMetrics or "
+              "Loki. It batches, "
+              "compresses and signs them, and keeps each record until the receiver has answered for it. Options may "
+              "come from a "
+              "file, from the environment (GCW_METRICS_URL sets metrics_url, and so on) and from the command line; the "
+              "later wins.");
     fputs(".SH COMMANDS\n", out);
     for (size_t i = 0; i < cli_command_count; i++)
         roff_command(out, &cli_commands[i]);
     fputs(".SH EXIT STATUS\nOf the push commands:\n", out);
     for (size_t i = 0; i < exits; i++)
         fprintf(out, ".TP\n.B %d\n%s\n", e[i].code, e[i].meaning);
-    fputs(".SH ENVIRONMENT\n.TP\n.B GCW_CONFIG\nconfiguration file, if there is no \\-\\-config\n.TP\n.B GCW_TOKEN\nthe access "
-          "policy token\n.TP\n.B GCW_OPTION\nany option of\n.BR gcw.conf (5)\nin capitals\n.SH SEE ALSO\n.BR gcw.conf (5)\n",
+    fputs(".SH ENVIRONMENT\n.TP\n.B GCW_CONFIG\nconfiguration file, if there is no \\-\\-config\n.TP\n.B "
+          "GCW_TOKEN\nthe access "
+          "policy token\n.TP\n.B GCW_OPTION\nany option of\n.BR gcw.conf (5)\nin capitals\n.SH SEE ALSO\n.BR gcw.conf "
+          "(5)\n",
           out);
 }
 
@@ -226,15 +234,18 @@ void help_man_conf(FILE *out)
     struct buf b = {0};
     roff_title(out, "gcw.conf", "5");
     fputs(".SH NAME\ngcw.conf \\- configuration of the Grafana Cloud writer\n.SH DESCRIPTION\n", out);
-    roff(out, "Lines of the form `key = value`. Blanks around key and value do not count; a value in double quotes keeps its own. "
+    roff(out, "Lines of the form `key = value`. Blanks around key and value do not count; a value in double quotes "
+              "keeps its own. "
               "A line that starts with # is a comment. A key may occur once. An unknown key is an error.\n\n"
-              "Sizes take B, KiB, MiB and GiB, durations ms, s, m, h and d, switches on and off. A file that holds `token` must not be "
+              "Sizes take B, KiB, MiB and GiB, durations ms, s, m, h and d, switches on and off. A file that holds "
+              "`token` must not be "
               "readable by group or others; token_file is the better place.");
     fputs(".SH OPTIONS\n", out);
     if (config_reference_man(&b))
         fwrite(b.p, 1, b.n, out);
     buf_free(&b);
-    fputs(".SH EXAMPLE\n.nf\nmetrics_url = https://prometheus\\-prod\\-01.grafana.net/api/prom/push\nmetrics_tenant = 123456\n"
+    fputs(".SH EXAMPLE\n.nf\nmetrics_url = https://prometheus\\-prod\\-01.grafana.net/api/prom/push\nmetrics_tenant = "
+          "123456\n"
           "logs_url = https://logs\\-prod\\-006.grafana.net/loki/api/v1/push\nlogs_tenant = 654321\n"
           "token_file = /etc/gcw/token\n.fi\n.SH SEE ALSO\n.BR gcw (1)\n",
           out);

@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 
 #define FIRST_LONG 256 /* getopt's `val` of row 0: above every character */
-#define HELP 255
+#define HELP       255
 
 int cli_parse(const struct cli_command *command, int argc, char **argv,
               int (*set)(void *ctx, const struct cli_option *option, const char *arg), void *ctx)
@@ -22,7 +22,8 @@ int cli_parse(const struct cli_command *command, int argc, char **argv,
     }
     letters[shorts++] = ':';
     for (size_t i = 0; i < count; i++) {
-        longs[i] = (struct option){rows[i].name, rows[i].arg ? required_argument : no_argument, NULL, FIRST_LONG + (int)i};
+        longs[i] =
+            (struct option){rows[i].name, rows[i].arg ? required_argument : no_argument, NULL, FIRST_LONG + (int)i};
         if (rows[i].short_name)
             letters[shorts++] = rows[i].short_name;
         if (rows[i].short_name && rows[i].arg)

@@ -72,17 +72,19 @@ void progress_stop(struct push *p)
     p->thread_runs = false;
 }
 
-/* ---- summary ------------------------------------------------------------------------------------------------------- */
+/* ---- summary -------------------------------------------------------------------------------------------------------
+ */
 
 static void summary_json(const struct push *p, const gcw_signal_stats *g, uint64_t ms)
 {
-    printf("{\"signal\":\"%s\",\"in\":%" PRIu64 ",\"delivered\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"expired\":%" PRIu64
-           ",\"dropped\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"malformed_lines\":%" PRIu64 ",\"changed\":%" PRIu64
-           ",\"metadata\":%" PRIu64 ",\"requests\":%" PRIu64 ",\"retries\":%" PRIu64 ",\"bytes_read\":%" PRIu64
-           ",\"bytes_raw\":%" PRIu64 ",\"bytes_sent\":%" PRIu64 ",\"milliseconds\":%" PRIu64 "}\n",
+    printf("{\"signal\":\"%s\",\"in\":%" PRIu64 ",\"delivered\":%" PRIu64 ",\"rejected\":%" PRIu64
+           ",\"expired\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"malformed_lines\":%" PRIu64
+           ",\"changed\":%" PRIu64 ",\"metadata\":%" PRIu64 ",\"requests\":%" PRIu64 ",\"retries\":%" PRIu64
+           ",\"bytes_read\":%" PRIu64 ",\"bytes_raw\":%" PRIu64 ",\"bytes_sent\":%" PRIu64 ",\"milliseconds\":%" PRIu64
+           "}\n",
            gcw_signal_name(p->signal), g->accepted + p->refused, g->outcome[GCW_DELIVERED], g->outcome[GCW_REJECTED],
-           g->outcome[GCW_EXPIRED], g->outcome[GCW_DROPPED], p->refused, p->malformed, g->changed, g->metadata_sent, g->requests,
-           g->retries, atomic_load(&p->read_bytes), g->bytes_raw, g->bytes_sent, ms);
+           g->outcome[GCW_EXPIRED], g->outcome[GCW_DROPPED], p->refused, p->malformed, g->changed, g->metadata_sent,
+           g->requests, g->retries, atomic_load(&p->read_bytes), g->bytes_raw, g->bytes_sent, ms);
 }
 
 static void summary_text(const struct push *p, const gcw_signal_stats *g, uint64_t ms)

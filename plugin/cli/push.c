@@ -11,8 +11,8 @@
 /* Input is held back by the writer's memory budget, so a small one does: enough to fill a batch, encode one and have
  * some on their way. */
 #define MEMORY_LIMIT "8MiB"
-#define READ_BYTES (256 * KIB)
-#define TELL_MAX 10
+#define READ_BYTES   (256 * KIB)
+#define TELL_MAX     10
 
 static volatile sig_atomic_t signals_seen;
 
@@ -25,7 +25,8 @@ static void on_signal(int sig)
 
 bool push_interrupted(void) { return signals_seen > 0; }
 
-/* ---- options ------------------------------------------------------------------------------------------------------- */
+/* ---- options -------------------------------------------------------------------------------------------------------
+ */
 
 static int fail(const struct push *p, const char *text)
 {
@@ -52,10 +53,11 @@ static int set_pair(struct push *p, const char *pair)
     if (!eq)
         return fail(p, "--set: needs KEY=VALUE");
     char *key = strndup(pair, (size_t)(eq - pair));
-    int result = !key                        ? fail(p, "out of memory")
-                 : strcmp(key, "token") == 0 ? fail(p, "--set token: a token on the command line can be read by every user of the "
-                                                       "machine; use --token-file or GCW_TOKEN")
-                                             : set_key(p, key, eq + 1);
+    int result = !key ? fail(p, "out of memory")
+                 : strcmp(key, "token") == 0
+                     ? fail(p, "--set token: a token on the command line can be read by every user of the "
+                               "machine; use --token-file or GCW_TOKEN")
+                     : set_key(p, key, eq + 1);
     free(key);
     return result;
 }
@@ -169,7 +171,8 @@ int push_init(struct push *p, gcw_signal signal, const char *command, int argc, 
     return load_base(p, argc, argv);
 }
 
-/* ---- input --------------------------------------------------------------------------------------------------------- */
+/* ---- input ---------------------------------------------------------------------------------------------------------
+ */
 
 static void tell(struct push *p, uint64_t line, const char *why, struct view text)
 {
@@ -177,8 +180,8 @@ static void tell(struct push *p, uint64_t line, const char *why, struct view tex
         return;
     char clean[120];
     text_clean(clean, sizeof clean, text.p ? text.p : "", text.n);
-    fprintf(stderr, "gcw %s: %s:%llu: %s%s%s%s\n", p->command->name, p->file, (unsigned long long)line, why, text.n ? ": `" : "",
-            clean, text.n ? "`" : "");
+    fprintf(stderr, "gcw %s: %s:%llu: %s%s%s%s\n", p->command->name, p->file, (unsigned long long)line, why,
+            text.n ? ": `" : "", clean, text.n ? "`" : "");
     if (p->told == TELL_MAX)
         fprintf(stderr, "gcw %s: further lines like these are counted, not named\n", p->command->name);
 }
@@ -260,7 +263,8 @@ static uint64_t files_size(int files, char **file)
     return sum;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------- */
+/* ---- running -------------------------------------------------------------------------------------------------------
+ */
 
 static void signals_catch(void)
 {

@@ -26,9 +26,9 @@ struct push {
     uint64_t end_timeout_ms, signal_timeout_ms;
 
     /* input */
-    const char *file;         /* name of the one being read */
+    const char *file; /* name of the one being read */
     _Atomic uint64_t read_bytes;
-    uint64_t total_bytes;     /* 0 = not known */
+    uint64_t total_bytes; /* 0 = not known */
     uint64_t malformed, refused, told;
     bool unreadable;
 
@@ -48,19 +48,25 @@ struct push_source {
 };
 
 /* The rows every push command has; each command puts its own before them. */
-#define PUSH_OPTIONS                                                                                                          \
-    {"url", 'u', "URL", "Destination", "where to push; a base URL gets the usual path"},                                       \
-        {"tenant", 't', "ID", "Destination", "tenant: user of basic auth, or X-Scope-OrgID"},                                  \
-        {"token-file", 0, "FILE", "Destination", "file that holds the access policy token; GCW_TOKEN in the environment also does"}, \
-        {"label", 'l', "NAME=VALUE", "Destination", "label for every record that does not have it; may be repeated"},          \
-        {"config", 'c', "FILE", "Configuration", "options as `key = value` lines, see gcw.conf(5); default: $GCW_CONFIG"},     \
-        {"set", 's', "KEY=VALUE", "Configuration", "one option of gcw.conf(5); wins over file and environment"},               \
-        {"timeout", 0, "DURATION", "Running", "how long to wait for delivery when input has ended (default 1m; 0 = for ever)"}, \
-        {"signal-timeout", 0, "DURATION", "Running", "the same after SIGINT or SIGTERM (default 10s)"},                        \
-        {"progress", 0, NULL, "Running", "show progress although standard error is not a terminal"},                           \
-        {"quiet", 'q', NULL, "Running", "no progress, no summary; errors only"},                                               \
-        {"summary", 0, "FORM", "Running", "what to print at the end: text (default), json (on standard output) or none"},      \
-        {"verbose", 'v', NULL, "Running", "log what the writer does (log_level=debug)"}
+#define PUSH_OPTIONS                                                                                                   \
+    {"url", 'u', "URL", "Destination", "where to push; a base URL gets the usual path"},                               \
+        {"tenant", 't', "ID", "Destination", "tenant: user of basic auth, or X-Scope-OrgID"},                          \
+        {"token-file", 0, "FILE", "Destination",                                                                       \
+         "file that holds the access policy token; GCW_TOKEN in the environment also does"},                           \
+        {"label", 'l', "NAME=VALUE", "Destination", "label for every record that does not have it; may be repeated"},  \
+        {"config", 'c', "FILE", "Configuration",                                                                       \
+         "options as `key = value` lines, see gcw.conf(5); default: $GCW_CONFIG"},                                     \
+        {"set", 's', "KEY=VALUE", "Configuration", "one option of gcw.conf(5); wins over file and environment"},       \
+        {"timeout", 0, "DURATION", "Running",                                                                          \
+         "how long to wait for delivery when input has ended (default 1m; 0 = for ever)"},                             \
+        {"signal-timeout", 0, "DURATION", "Running", "the same after SIGINT or SIGTERM (default 10s)"},                \
+        {"progress", 0, NULL, "Running", "show progress although standard error is not a terminal"},                   \
+        {"quiet", 'q', NULL, "Running", "no progress, no summary; errors only"},                                       \
+        {"summary", 0, "FORM", "Running",                                                                              \
+         "what to print at the end: text (default), json (on standard output) or none"},                               \
+    {                                                                                                                  \
+        "verbose", 'v', NULL, "Running", "log what the writer does (log_level=debug)"                                  \
+    }
 
 /* True if the option was one of PUSH_OPTIONS; *failed says whether its argument was bad (told on standard error). */
 bool push_option(struct push *p, const struct cli_option *o, const char *arg, bool *failed);

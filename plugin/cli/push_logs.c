@@ -8,7 +8,8 @@ static const struct cli_option options[] = {
     {"json", 'j', NULL, "JSON lines", "lines are JSON objects; implied by the options below"},
     {"timestamp-key", 0, "KEY", "JSON lines", "take the entry's time from this key; a path a.b.c reaches into objects"},
     {"timestamp-format", 0, "FORMAT", "JSON lines",
-     "auto (default: a number by its size, else RFC 3339), rfc3339, unix_s, unix_ms, unix_us, unix_ns, or a strptime(3) "
+     "auto (default: a number by its size, else RFC 3339), rfc3339, unix_s, unix_ms, unix_us, unix_ns, or a "
+     "strptime(3) "
      "pattern with %f for a fraction; without a zone UTC"},
     {"label-key", 0, "KEY[=NAME]", "JSON lines", "make this key a label; may be repeated"},
     {"metadata-key", 0, "KEY[=NAME]", "JSON lines", "make this key structured metadata; may be repeated"},
@@ -76,7 +77,8 @@ static int set(void *ctx, const struct cli_option *o, const char *arg)
     return 0;
 }
 
-/* ---- lines to writer ------------------------------------------------------------------------------------------------- */
+/* ---- lines to writer
+ * ------------------------------------------------------------------------------------------------- */
 
 /* Two lines never get the same time: Loki keeps one of two equal entries. */
 static int64_t now_unique(struct logs *l)
@@ -93,7 +95,8 @@ static gcw_status append(struct logs *l, const struct json_line *j, int64_t time
                                j->metadata_count, NULL, err);
     if (!l->stream && !(l->stream = gcw_stream_intern(l->push.writer, NULL, 0, NULL, err)))
         return GCW_ERR_INVALID;
-    gcw_status status = gcw_entry_append(l->stream, j->line.p, j->line.n, time_ns, j->metadata, j->metadata_count, NULL);
+    gcw_status status =
+        gcw_entry_append(l->stream, j->line.p, j->line.n, time_ns, j->metadata, j->metadata_count, NULL);
     if (status != GCW_OK)
         *err = (gcw_error){.code = status};
     return status;
@@ -119,7 +122,9 @@ static void on_line(void *ctx, uint64_t number, struct view line, bool cut)
     while (status == GCW_ERR_TIMEOUT && !push_interrupted());
     if (status != GCW_OK && status != GCW_ERR_DROPPED)
         push_refused(&l->push, number,
-                     status == GCW_ERR_TIMEOUT ? "not read any more: interrupted" : *err.text ? err.text : gcw_strerror(status));
+                     status == GCW_ERR_TIMEOUT ? "not read any more: interrupted"
+                     : *err.text               ? err.text
+                                               : gcw_strerror(status));
 }
 
 static gcw_status begin(void *ctx, const char *head, size_t head_len, const char *tail, size_t tail_len)
@@ -143,7 +148,8 @@ static gcw_status end(void *ctx)
     return push_interrupted() ? GCW_OK : lines_end(&l->lines, on_line, l);
 }
 
-/* ---- start ------------------------------------------------------------------------------------------------------------- */
+/* ---- start
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static int json_open(struct logs *l)
 {

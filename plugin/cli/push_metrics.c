@@ -5,7 +5,8 @@
 #include "input/input.h"
 
 static const struct cli_option options[] = {
-    {"format", 'f', "FORMAT", "Input", "text (Prometheus 0.0.4), openmetrics, or auto (default: by what the input holds)"},
+    {"format", 'f', "FORMAT", "Input",
+     "text (Prometheus 0.0.4), openmetrics, or auto (default: by what the input holds)"},
     PUSH_OPTIONS,
 };
 
@@ -38,7 +39,8 @@ static int set(void *ctx, const struct cli_option *o, const char *arg)
     return -1;
 }
 
-/* ---- parser to writer ---------------------------------------------------------------------------------------------- */
+/* ---- parser to writer ----------------------------------------------------------------------------------------------
+ */
 
 static void on_sample(void *ctx, const struct exposition_sample *s)
 {
@@ -46,8 +48,8 @@ static void on_sample(void *ctx, const struct exposition_sample *s)
     gcw_error err;
     gcw_status status;
     do
-        status = gcw_sample_write_bits(m->push.writer, s->labels, s->count, s->value_bits, s->has_time ? s->time_ms : m->now_ms,
-                                       NULL, &err);
+        status = gcw_sample_write_bits(m->push.writer, s->labels, s->count, s->value_bits,
+                                       s->has_time ? s->time_ms : m->now_ms, NULL, &err);
     while (status == GCW_ERR_TIMEOUT && !push_interrupted()); /* the budget is used up: wait on, unless asked to stop */
     if (status != GCW_OK && status != GCW_ERR_DROPPED)
         push_refused(&m->push, s->line, status == GCW_ERR_TIMEOUT ? "not read any more: interrupted" : err.text);

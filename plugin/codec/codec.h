@@ -20,23 +20,23 @@ struct receipt_share {
 };
 
 struct sealed {
-    struct sealed *next;       /* the queue's */
-    uint64_t batch_seq;        /* ascending within a route, from 1 */
-    uint32_t route;            /* index: (signal, tenant, lane) */
+    struct sealed *next; /* the queue's */
+    uint64_t batch_seq;  /* ascending within a route, from 1 */
+    uint32_t route;      /* index: (signal, tenant, lane) */
     gcw_signal signal;
     enum protocol protocol;
     enum encoding encoding;
-    const char *tenant;        /* "" = none; outlives the request */
-    uint32_t records;          /* samples or entries */
-    uint32_t metadata;         /* metric families described */
-    int64_t first_time;        /* oldest and newest record time, in the signal's unit */
+    const char *tenant; /* "" = none; outlives the request */
+    uint32_t records;   /* samples or entries */
+    uint32_t metadata;  /* metric families described */
+    int64_t first_time; /* oldest and newest record time, in the signal's unit */
     int64_t last_time;
     int64_t sealed_unix_ms;
     uint64_t sealed_mono_ms;
-    uint64_t charge;           /* bytes it holds of the memory budget */
+    uint64_t charge; /* bytes it holds of the memory budget */
     struct receipt_share *shares;
     uint32_t share_count;
-    uint32_t raw_len;          /* body before compression */
+    uint32_t raw_len; /* body before compression */
     uint32_t len;
     uint8_t body[];
 };
@@ -55,17 +55,18 @@ void rw1_sample_put(struct buf *out, struct view block, uint64_t value_bits, int
 size_t rw1_metadata_size(gcw_metric_type type, struct view family, struct view help, struct view unit);
 void rw1_metadata_put(struct buf *out, gcw_metric_type type, struct view family, struct view help, struct view unit);
 
-/* ---- Loki JSON (POST /loki/api/v1/push) ---------------------------------------------------------------------------- */
+/* ---- Loki JSON (POST /loki/api/v1/push) ----------------------------------------------------------------------------
+ */
 
 /* Appends text escaped for a JSON string, without the quotes: '"' and '\' with a backslash, control characters as
  * \n \r \t or \u00XX, each invalid UTF-8 run as U+FFFD, all else as it is. False when out of memory. */
 bool json_escape(struct buf *out, const char *p, size_t n);
-bool loki_json_begin(struct buf *out);                         /* {"streams":[ */
-bool loki_json_stream(struct buf *out, struct view block);     /* {"stream":{...},"values":[ */
+bool loki_json_begin(struct buf *out);                     /* {"streams":[ */
+bool loki_json_stream(struct buf *out, struct view block); /* {"stream":{...},"values":[ */
 /* ["<ns>","<line>"] or ["<ns>","<line>",{...}]; metadata is a label block. */
 bool loki_json_entry(struct buf *out, int64_t time_ns, struct view line, struct view metadata);
-bool loki_json_stream_end(struct buf *out);                    /* ]} */
-bool loki_json_end(struct buf *out);                           /* ]} */
+bool loki_json_stream_end(struct buf *out); /* ]} */
+bool loki_json_end(struct buf *out);        /* ]} */
 /* Commas are the caller's: buf_puts(out, ","). */
 
 /* ---- compression ------------------------------------------------------------------------------------------------ */

@@ -1,7 +1,7 @@
 /* Snappy block format and gzip, as whole buffers. */
+#include <snappy-c.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <snappy-c.h>
 #ifdef HAVE_LIBDEFLATE
 #include <libdeflate.h>
 #else

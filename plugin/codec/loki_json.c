@@ -10,8 +10,8 @@
 
 /* 0 = copied as it is; 'u' = \u00XX; 0x80 = start of a multi-byte sequence or invalid; else the letter behind '\'. */
 static const uint8_t escape_class[256] = {
-    [0 ... 7] = 'u', ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', [0x0b] = 'u', ['\f'] = 'f', ['\r'] = 'r',
-    [0x0e ... 0x1f] = 'u', ['"'] = '"', ['\\'] = '\\', [0x7f] = 0, [0x80 ... 0xff] = 0x80,
+    [0 ... 7] = 'u', ['\b'] = 'b',          ['\t'] = 't', ['\n'] = 'n',  [0x0b] = 'u', ['\f'] = 'f',
+    ['\r'] = 'r',    [0x0e ... 0x1f] = 'u', ['"'] = '"',  ['\\'] = '\\', [0x7f] = 0,   [0x80 ... 0xff] = 0x80,
 };
 
 /* Copies 16 bytes at a time while all of them are plain; returns how many bytes of the rest are plain before the first
@@ -24,7 +24,8 @@ static inline void copy_plain(const uint8_t **p, const uint8_t *end, uint8_t **d
     while (end - *p >= 16) {
         __m128i v = _mm_loadu_si128((const __m128i *)(const void *)*p);
         /* signed compare: bytes >= 0x80 are negative, so "< 0x20" finds them with the control characters */
-        __m128i hit = _mm_or_si128(_mm_cmplt_epi8(v, space), _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash)));
+        __m128i hit = _mm_or_si128(_mm_cmplt_epi8(v, space),
+                                   _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash)));
         unsigned mask = (unsigned)_mm_movemask_epi8(hit);
         _mm_storeu_si128((__m128i *)(void *)*d, v);
         unsigned n = mask ? (unsigned)__builtin_ctz(mask) : 16;

@@ -5,15 +5,15 @@
 #include "codec/codec.h"
 
 enum {
-    KEY_TIMESERIES = 0x0a,    /* WriteRequest.timeseries = 1 */
-    KEY_METADATA = 0x1a,      /* WriteRequest.metadata = 3 */
-    KEY_SAMPLES = 0x12,       /* TimeSeries.samples = 2 */
-    KEY_VALUE = 0x09,         /* Sample.value = 1, fixed64 */
-    KEY_TIMESTAMP = 0x10,     /* Sample.timestamp = 2, int64: negative takes ten bytes */
-    KEY_META_TYPE = 0x08,     /* MetricMetadata.type = 1 */
-    KEY_META_FAMILY = 0x12,   /* .metric_family_name = 2 */
-    KEY_META_HELP = 0x22,     /* .help = 4 */
-    KEY_META_UNIT = 0x2a,     /* .unit = 5 */
+    KEY_TIMESERIES = 0x0a,  /* WriteRequest.timeseries = 1 */
+    KEY_METADATA = 0x1a,    /* WriteRequest.metadata = 3 */
+    KEY_SAMPLES = 0x12,     /* TimeSeries.samples = 2 */
+    KEY_VALUE = 0x09,       /* Sample.value = 1, fixed64 */
+    KEY_TIMESTAMP = 0x10,   /* Sample.timestamp = 2, int64: negative takes ten bytes */
+    KEY_META_TYPE = 0x08,   /* MetricMetadata.type = 1 */
+    KEY_META_FAMILY = 0x12, /* .metric_family_name = 2 */
+    KEY_META_HELP = 0x22,   /* .help = 4 */
+    KEY_META_UNIT = 0x2a,   /* .unit = 5 */
 };
 
 /* proto3 leaves zero out; -0.0 has a bit set and is written. */

@@ -60,15 +60,29 @@ gcw_status config_net(const gcw_config *c, struct net_config *out, char **text, 
         if (*item)
             (*headers)[n++] = item;
     *out = (struct net_config){
-        .token = c->token, .token_file = c->token_file, .token_cleartext = c->cleartext_token == 1, .token_check_ms = c->token_check_ms,
-        .connect_timeout_ms = c->connect_timeout_ms, .request_timeout_ms = c->request_timeout_ms,
-        .connection_lifetime_ms = c->connection_lifetime_ms, .proxy = c->proxy, .ca_file = c->ca_file, .client_cert = c->client_cert,
-        .client_key = c->client_key, .tls_verify = c->tls_verify, .tls_min = c->tls_min_version, .http_version = c->http_version,
-        .headers = *headers, .header_count = n, .user_agent = c->user_agent, .max_connections = (unsigned)c->max_connections,
+        .token = c->token,
+        .token_file = c->token_file,
+        .token_cleartext = c->cleartext_token == 1,
+        .token_check_ms = c->token_check_ms,
+        .connect_timeout_ms = c->connect_timeout_ms,
+        .request_timeout_ms = c->request_timeout_ms,
+        .connection_lifetime_ms = c->connection_lifetime_ms,
+        .proxy = c->proxy,
+        .ca_file = c->ca_file,
+        .client_cert = c->client_cert,
+        .client_key = c->client_key,
+        .tls_verify = c->tls_verify,
+        .tls_min = c->tls_min_version,
+        .http_version = c->http_version,
+        .headers = *headers,
+        .header_count = n,
+        .user_agent = c->user_agent,
+        .max_connections = (unsigned)c->max_connections,
         .trace = c->trace,
     };
     for (int i = 0; i < GCW_SIGNALS; i++)
-        out->endpoint[i] = (struct endpoint){(gcw_signal)i, c->signal[i].url, c->signal[i].tenant, (enum auth_kind)c->signal[i].auth};
+        out->endpoint[i] =
+            (struct endpoint){(gcw_signal)i, c->signal[i].url, c->signal[i].tenant, (enum auth_kind)c->signal[i].auth};
     return GCW_OK;
 }
 
@@ -100,7 +114,8 @@ static gcw_status check_together(const gcw_config *c, gcw_error *err)
         char limit[32], batch[32];
         format_size(limit, sizeof limit, c->memory_limit);
         format_size(batch, sizeof batch, largest);
-        return error_set(err, GCW_ERR_INVALID, "memory_limit: %s is less than four times the largest batch_bytes, %s", limit, batch);
+        return error_set(err, GCW_ERR_INVALID, "memory_limit: %s is less than four times the largest batch_bytes, %s",
+                         limit, batch);
     }
     if (c->retry_min_ms > c->retry_max_ms)
         return error_set(err, GCW_ERR_INVALID, "retry_min is larger than retry_max");

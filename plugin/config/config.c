@@ -5,10 +5,7 @@
 
 #include "config/table.h"
 
-static void *field_of(const gcw_config *c, const struct option_row *row)
-{
-    return (char *)(uintptr_t)c + row->offset;
-}
+static void *field_of(const gcw_config *c, const struct option_row *row) { return (char *)(uintptr_t)c + row->offset; }
 
 static bool is_text(const struct option_row *row)
 {
@@ -20,14 +17,17 @@ static bool is_text(const struct option_row *row)
 static gcw_status refuse(const struct option_row *row, const char *value, gcw_error *err)
 {
     if (row->kind == KIND_SECRET)
-        return error_set(err, GCW_ERR_INVALID, "%s: the value (not shown) is not allowed: %s", row->shown.name, row->shown.allowed);
-    return error_set(err, GCW_ERR_INVALID, "%s: \"%.150s\" is not allowed: %s%s%s", row->shown.name, value, row->shown.type,
-                     *row->shown.allowed ? ", " : "", row->shown.allowed);
+        return error_set(err, GCW_ERR_INVALID, "%s: the value (not shown) is not allowed: %s", row->shown.name,
+                         row->shown.allowed);
+    return error_set(err, GCW_ERR_INVALID, "%s: \"%.150s\" is not allowed: %s%s%s", row->shown.name, value,
+                     row->shown.type, *row->shown.allowed ? ", " : "", row->shown.allowed);
 }
 
 static bool read_number(const struct option_row *row, struct view v, uint64_t *out)
 {
-    bool ok = row->kind == KIND_SIZE ? parse_size(v, out) : row->kind == KIND_DURATION ? parse_duration(v, out) : parse_u64(v, out);
+    bool ok = row->kind == KIND_SIZE       ? parse_size(v, out)
+              : row->kind == KIND_DURATION ? parse_duration(v, out)
+                                           : parse_u64(v, out);
     return ok && *out >= row->min && *out <= row->max;
 }
 
@@ -116,7 +116,8 @@ gcw_status gcw_config_set(gcw_config *c, const char *key, const char *value, gcw
 {
     const struct option_row *row = option_find(view_of(key));
     if (!row)
-        return error_set(err, GCW_ERR_INVALID, "unknown option \"%.100s\"; the nearest known one is \"%s\"", key, option_nearest(view_of(key)));
+        return error_set(err, GCW_ERR_INVALID, "unknown option \"%.100s\"; the nearest known one is \"%s\"", key,
+                         option_nearest(view_of(key)));
     return set_row(c, row, value, err);
 }
 

@@ -43,10 +43,11 @@ struct gcw_config {
 
 /* A deep copy; NULL when out of memory. */
 gcw_config *config_copy(const gcw_config *c);
-/* Splits "k=v,k=v" (blanks around names and values trimmed; `\,` is a comma in a value) into labels that point into *text, which the
- * caller frees. */
+/* Splits "k=v,k=v" (blanks around names and values trimmed; `\,` is a comma in a value) into labels that point into
+ * *text, which the caller frees. */
 gcw_status config_labels(const char *list, char **text, gcw_label **labels, size_t *count, gcw_error *err);
-/* Fills the transport's part; `headers` (an array the caller frees, pointing into *text, freed too) from the list option. */
+/* Fills the transport's part; `headers` (an array the caller frees, pointing into *text, freed too) from the list
+ * option. */
 gcw_status config_net(const gcw_config *c, struct net_config *out, char **text, const char ***headers, gcw_error *err);
 
 /* The reference page (Markdown) and the option part of gcw.conf(5) (roff), from the table. */

@@ -86,7 +86,8 @@ static gcw_status line_set(gcw_config *c, struct view line, const struct option_
     struct view value = unquoted(view_trim(view_make(eq + 1, line.n - (size_t)(eq + 1 - line.p))));
     *row = option_find(key);
     if (!*row)
-        return error_set(why, GCW_ERR_INVALID, "unknown option \"%.*s\"; the nearest known one is \"%s\"", VIEW_ARG(key), option_nearest(key));
+        return error_set(why, GCW_ERR_INVALID, "unknown option \"%.*s\"; the nearest known one is \"%s\"",
+                         VIEW_ARG(key), option_nearest(key));
     if (memchr(value.p, 0, value.n))
         return error_set(why, GCW_ERR_INVALID, "%s: a NUL byte in the value", (*row)->shown.name);
     char *text = strndup(value.p, value.n);
@@ -115,7 +116,9 @@ static gcw_status lines_set(gcw_config *c, struct view text, bool others_read, g
         if (status == GCW_OK && row && seen[row - option_rows])
             status = error_set(why, GCW_ERR_INVALID, "%s: set twice in this file", row->shown.name);
         if (status == GCW_OK && row && row->kind == KIND_SECRET && others_read)
-            status = error_set(why, GCW_ERR_INVALID, "%s: the file may be read by group or others; chmod 600 it, or use token_file", row->shown.name);
+            status = error_set(why, GCW_ERR_INVALID,
+                               "%s: the file may be read by group or others; chmod 600 it, or use token_file",
+                               row->shown.name);
         if (row)
             seen[row - option_rows] = true;
     }

@@ -2,17 +2,38 @@
 #include "config/table.h"
 
 #define AT(field) offsetof(struct gcw_config, field)
-#define STRING(name, def, allowed, section, field, help) {{name, "string", "", def, allowed, help, section}, KIND_STRING, AT(field), 0, 0, NULL, 0, false}
-#define LIST(name, allowed, section, field, help) {{name, "list", "", "", allowed, help, section}, KIND_LIST, AT(field), 0, 0, NULL, 0, false}
-#define BOOL(name, def, section, field, help) {{name, "bool", "", def, "on|off", help, section}, KIND_BOOL, AT(field), 0, 1, NULL, 0, false}
-#define INT(name, def, lo, hi, section, field, help) {{name, "int", "", #def, #lo ".." #hi, help, section}, KIND_INT, AT(field), lo, hi, NULL, 0, false}
-#define SIZE(name, def, lo, hi, min, max, section, field, help) {{name, "size", "bytes", def, lo ".." hi, help, section}, KIND_SIZE, AT(field), min, max, NULL, 0, false}
-#define DURATION(name, def, lo, hi, min, max, section, field, help) {{name, "duration", "ms", def, lo ".." hi, help, section}, KIND_DURATION, AT(field), min, max, NULL, 0, false}
-#define ENUM(name, def, allowed, list, base, text, section, field, help) {{name, "enum", "", def, allowed, help, section}, KIND_ENUM, AT(field), 0, 0, list, base, text}
+#define STRING(name, def, allowed, section, field, help)                                                               \
+    {                                                                                                                  \
+        {name, "string", "", def, allowed, help, section}, KIND_STRING, AT(field), 0, 0, NULL, 0, false                \
+    }
+#define LIST(name, allowed, section, field, help)                                                                      \
+    {                                                                                                                  \
+        {name, "list", "", "", allowed, help, section}, KIND_LIST, AT(field), 0, 0, NULL, 0, false                     \
+    }
+#define BOOL(name, def, section, field, help)                                                                          \
+    {                                                                                                                  \
+        {name, "bool", "", def, "on|off", help, section}, KIND_BOOL, AT(field), 0, 1, NULL, 0, false                   \
+    }
+#define INT(name, def, lo, hi, section, field, help)                                                                   \
+    {                                                                                                                  \
+        {name, "int", "", #def, #lo ".." #hi, help, section}, KIND_INT, AT(field), lo, hi, NULL, 0, false              \
+    }
+#define SIZE(name, def, lo, hi, min, max, section, field, help)                                                        \
+    {                                                                                                                  \
+        {name, "size", "bytes", def, lo ".." hi, help, section}, KIND_SIZE, AT(field), min, max, NULL, 0, false        \
+    }
+#define DURATION(name, def, lo, hi, min, max, section, field, help)                                                    \
+    {                                                                                                                  \
+        {name, "duration", "ms", def, lo ".." hi, help, section}, KIND_DURATION, AT(field), min, max, NULL, 0, false   \
+    }
+#define ENUM(name, def, allowed, list, base, text, section, field, help)                                               \
+    {                                                                                                                  \
+        {name, "enum", "", def, allowed, help, section}, KIND_ENUM, AT(field), 0, 0, list, base, text                  \
+    }
 
 #define SECOND UINT64_C(1000)
-#define HOUR (3600 * SECOND)
-#define DAY (24 * HOUR)
+#define HOUR   (3600 * SECOND)
+#define DAY    (24 * HOUR)
 
 static const char *const auths[] = {"auto", "basic", "tenant", "bearer", "none", NULL};
 static const char *const cleartexts[] = {"refuse", "allow", NULL};
@@ -24,18 +45,19 @@ static const char *const compressions[] = {"gzip", "none", NULL};
 static const char *const overflows[] = {"error", "block", "drop_oldest", "drop_newest", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 
-#define DEST "Destinations"
-#define AUTH "Credentials"
-#define HTTP "HTTP and TLS"
-#define BATCH "Batching"
-#define LABELS "Labels and limits"
-#define MEMORY "Memory and overflow"
-#define RETRY "Retries"
+#define DEST    "Destinations"
+#define AUTH    "Credentials"
+#define HTTP    "HTTP and TLS"
+#define BATCH   "Batching"
+#define LABELS  "Labels and limits"
+#define MEMORY  "Memory and overflow"
+#define RETRY   "Retries"
 #define LOGGING "Logging"
 
 const struct option_row option_rows[] = {
     STRING("metrics_url", "", "http or https URL", DEST, signal[GCW_METRICS].url,
-           "Where metrics are pushed: the receiver's full remote-write URL; a URL without a path gets the usual one of its host."),
+           "Where metrics are pushed: the receiver's full remote-write URL; a URL without a path gets the usual one of "
+           "its host."),
     STRING("metrics_tenant", "", "letters, digits and !-_.*'(), at most 150", DEST, signal[GCW_METRICS].tenant,
            "Tenant of metrics: in Grafana Cloud the number shown as username of the Prometheus data source."),
     ENUM("metrics_auth", "auto", "auto|basic|tenant|bearer|none", auths, 0, false, DEST, signal[GCW_METRICS].auth,
@@ -46,72 +68,113 @@ const struct option_row option_rows[] = {
     STRING("logs_url", "", "http or https URL", DEST, signal[GCW_LOGS].url,
            "Where logs are pushed: the receiver's Loki push URL; a URL without a path gets /loki/api/v1/push."),
     STRING("logs_tenant", "", "letters, digits and !-_.*'(), at most 150", DEST, signal[GCW_LOGS].tenant,
-           "Tenant of logs: in Grafana Cloud the number shown as user of the Loki data source, another than that of metrics."),
+           "Tenant of logs: in Grafana Cloud the number shown as user of the Loki data source, another than that of "
+           "metrics."),
     ENUM("logs_auth", "auto", "auto|basic|tenant|bearer|none", auths, 0, false, DEST, signal[GCW_LOGS].auth,
          "How logs requests are signed; see metrics_auth."),
-    LIST("logs_labels", "name=value,...", DEST, signal[GCW_LOGS].labels, "Labels added to every stream that does not have them."),
+    LIST("logs_labels", "name=value,...", DEST, signal[GCW_LOGS].labels,
+         "Labels added to every stream that does not have them."),
 
-    {{"token", "secret", "", "", "text without blanks or control characters", "Access policy token; better in token_file or the environment (GCW_TOKEN).", AUTH},
-     KIND_SECRET, AT(token), 0, 0, NULL, 0, false},
-    STRING("token_file", "", "path", AUTH, token_file, "File that holds the token; read again when it changes. Wins over token."),
+    {{"token", "secret", "", "", "text without blanks or control characters",
+      "Access policy token; better in token_file or the environment (GCW_TOKEN).", AUTH},
+     KIND_SECRET,
+     AT(token),
+     0,
+     0,
+     NULL,
+     0,
+     false},
+    STRING("token_file", "", "path", AUTH, token_file,
+           "File that holds the token; read again when it changes. Wins over token."),
     DURATION("token_check", "5s", "100ms", "1h", 100, HOUR, AUTH, token_check_ms, "How often token_file is looked at."),
     ENUM("cleartext_token", "refuse", "refuse|allow", cleartexts, 0, false, AUTH, cleartext_token,
          "Whether a token may go over http, readable on the way, to a host other than this one."),
 
-    STRING("proxy", "", "http, https or socks5 URL", HTTP, proxy, "Proxy for all requests; empty: what the environment says (https_proxy, no_proxy)."),
+    STRING("proxy", "", "http, https or socks5 URL", HTTP, proxy,
+           "Proxy for all requests; empty: what the environment says (https_proxy, no_proxy)."),
     STRING("ca_file", "", "path", HTTP, ca_file, "Certificates (PEM) to trust instead of the system's."),
     STRING("client_cert", "", "path", HTTP, client_cert, "Client certificate (PEM); needs client_key."),
     STRING("client_key", "", "path", HTTP, client_key, "Private key of the client certificate (PEM)."),
-    ENUM("tls_min_version", "1.2", "1.2|1.3", tls_versions, 0, true, HTTP, tls_min_version, "Oldest TLS version spoken."),
+    ENUM("tls_min_version", "1.2", "1.2|1.3", tls_versions, 0, true, HTTP, tls_min_version,
+         "Oldest TLS version spoken."),
     BOOL("tls_verify", "on", HTTP, tls_verify, "Check the receiver's certificate and name; off only for experiments."),
-    ENUM("http_version", "auto", "auto|1.1|2", http_versions, 0, true, HTTP, http_version, "HTTP version; auto speaks 2 over TLS where offered."),
-    LIST("headers", "Name: value,...", HTTP, headers, "Further request headers; a backslash before a comma keeps it in the value."),
+    ENUM("http_version", "auto", "auto|1.1|2", http_versions, 0, true, HTTP, http_version,
+         "HTTP version; auto speaks 2 over TLS where offered."),
+    LIST("headers", "Name: value,...", HTTP, headers,
+         "Further request headers; a backslash before a comma keeps it in the value."),
     STRING("user_agent", "", "text", HTTP, user_agent, "Appended to the User-Agent."),
-    DURATION("connect_timeout", "10s", "100ms", "5m", 100, 300 * SECOND, HTTP, connect_timeout_ms, "Limit for connecting, TLS included."),
-    DURATION("request_timeout", "30s", "1s", "1h", SECOND, HOUR, HTTP, request_timeout_ms, "Limit for one request, answer included."),
+    DURATION("connect_timeout", "10s", "100ms", "5m", 100, 300 * SECOND, HTTP, connect_timeout_ms,
+             "Limit for connecting, TLS included."),
+    DURATION("request_timeout", "30s", "1s", "1h", SECOND, HOUR, HTTP, request_timeout_ms,
+             "Limit for one request, answer included."),
     DURATION("connection_lifetime", "5m", "1s", "1d", SECOND, DAY, HTTP, connection_lifetime_ms,
              "Age at which a connection is not used again, so that a changed DNS name is noticed."),
     INT("max_connections", 8, 1, 256, HTTP, max_connections, "Requests in flight at a time, over all routes."),
 
-    SIZE("metrics_batch_bytes", "1MiB", "4KiB", "16MiB", 4096, 16 * MIB, BATCH, signal[GCW_METRICS].batch_bytes, "Largest metrics request before compression."),
-    INT("metrics_batch_records", 10000, 1, 200000, BATCH, signal[GCW_METRICS].batch_records, "Most samples in a request."),
-    DURATION("metrics_batch_age", "5s", "10ms", "1h", 10, HOUR, BATCH, signal[GCW_METRICS].batch_age_ms, "Longest time a sample waits for its request to fill."),
-    INT("metrics_lanes", 1, 1, 64, BATCH, signal[GCW_METRICS].lanes, "Requests of one tenant that may be in flight together; a series keeps to one lane."),
+    SIZE("metrics_batch_bytes", "1MiB", "4KiB", "16MiB", 4096, 16 * MIB, BATCH, signal[GCW_METRICS].batch_bytes,
+         "Largest metrics request before compression."),
+    INT("metrics_batch_records", 10000, 1, 200000, BATCH, signal[GCW_METRICS].batch_records,
+        "Most samples in a request."),
+    DURATION("metrics_batch_age", "5s", "10ms", "1h", 10, HOUR, BATCH, signal[GCW_METRICS].batch_age_ms,
+             "Longest time a sample waits for its request to fill."),
+    INT("metrics_lanes", 1, 1, 64, BATCH, signal[GCW_METRICS].lanes,
+        "Requests of one tenant that may be in flight together; a series keeps to one lane."),
     SIZE("logs_batch_bytes", "1MiB", "4KiB", "4MiB", 4096, 4 * MIB, BATCH, signal[GCW_LOGS].batch_bytes,
          "Largest logs request before compression; Loki's own messages hold 4 MiB."),
     INT("logs_batch_records", 100000, 1, 1000000, BATCH, signal[GCW_LOGS].batch_records, "Most entries in a request."),
-    DURATION("logs_batch_age", "1s", "10ms", "1h", 10, HOUR, BATCH, signal[GCW_LOGS].batch_age_ms, "Longest time an entry waits for its request to fill."),
-    INT("logs_lanes", 1, 1, 64, BATCH, signal[GCW_LOGS].lanes, "Requests of one tenant that may be in flight together; a stream keeps to one lane."),
-    ENUM("logs_compression", "gzip", "gzip|none", compressions, 0, false, BATCH, logs_compression, "Compression of logs requests."),
-    INT("compression_level", 1, 1, 9, BATCH, compression_level, "gzip level; 1 costs least and already takes logs to a fifth or less."),
-    BOOL("metrics_metadata", "on", BATCH, metrics_metadata, "Send type, help and unit of metric families, once each and when they change."),
+    DURATION("logs_batch_age", "1s", "10ms", "1h", 10, HOUR, BATCH, signal[GCW_LOGS].batch_age_ms,
+             "Longest time an entry waits for its request to fill."),
+    INT("logs_lanes", 1, 1, 64, BATCH, signal[GCW_LOGS].lanes,
+        "Requests of one tenant that may be in flight together; a stream keeps to one lane."),
+    ENUM("logs_compression", "gzip", "gzip|none", compressions, 0, false, BATCH, logs_compression,
+         "Compression of logs requests."),
+    INT("compression_level", 1, 1, 9, BATCH, compression_level,
+        "gzip level; 1 costs least and already takes logs to a fifth or less."),
+    BOOL("metrics_metadata", "on", BATCH, metrics_metadata,
+         "Send type, help and unit of metric families, once each and when they change."),
 
     ENUM("label_policy", "sanitise", "sanitise|truncate|reject", label_policies, 0, false, LABELS, label_policy,
-         "What happens to labels a receiver would refuse: sanitise mends names and cuts values, truncate only cuts, reject refuses."),
+         "What happens to labels a receiver would refuse: sanitise mends names and cuts values, truncate only cuts, "
+         "reject refuses."),
     INT("metrics_max_labels", 30, 1, 65536, LABELS, signal[GCW_METRICS].max_labels, "Most labels of a series."),
-    SIZE("metrics_max_label_name", "1KiB", "16B", "1MiB", 16, MIB, LABELS, signal[GCW_METRICS].max_label_name, "Longest label name of a series."),
-    SIZE("metrics_max_label_value", "2KiB", "64B", "1MiB", 64, MIB, LABELS, signal[GCW_METRICS].max_label_value, "Longest label value of a series."),
+    SIZE("metrics_max_label_name", "1KiB", "16B", "1MiB", 16, MIB, LABELS, signal[GCW_METRICS].max_label_name,
+         "Longest label name of a series."),
+    SIZE("metrics_max_label_value", "2KiB", "64B", "1MiB", 64, MIB, LABELS, signal[GCW_METRICS].max_label_value,
+         "Longest label value of a series."),
     INT("logs_max_labels", 15, 1, 65536, LABELS, signal[GCW_LOGS].max_labels, "Most labels of a stream."),
-    SIZE("logs_max_label_name", "1KiB", "16B", "1MiB", 16, MIB, LABELS, signal[GCW_LOGS].max_label_name, "Longest label name of a stream."),
-    SIZE("logs_max_label_value", "2KiB", "64B", "1MiB", 64, MIB, LABELS, signal[GCW_LOGS].max_label_value, "Longest label value of a stream."),
-    INT("max_series", 1000000, 1, 1000000000, LABELS, max_series, "Most series alive; a refusal names the label with the most values."),
+    SIZE("logs_max_label_name", "1KiB", "16B", "1MiB", 16, MIB, LABELS, signal[GCW_LOGS].max_label_name,
+         "Longest label name of a stream."),
+    SIZE("logs_max_label_value", "2KiB", "64B", "1MiB", 64, MIB, LABELS, signal[GCW_LOGS].max_label_value,
+         "Longest label value of a stream."),
+    INT("max_series", 1000000, 1, 1000000000, LABELS, max_series,
+        "Most series alive; a refusal names the label with the most values."),
     INT("max_streams", 5000, 1, 10000000, LABELS, max_streams, "Most streams alive."),
-    SIZE("interned_memory", "512MiB", "64KiB", "1TiB", 65536, UINT64_C(1) << 40, LABELS, interned_memory, "Most memory for the labels of series, and as much for those of streams."),
+    SIZE("interned_memory", "512MiB", "64KiB", "1TiB", 65536, UINT64_C(1) << 40, LABELS, interned_memory,
+         "Most memory for the labels of series, and as much for those of streams."),
     SIZE("max_line_bytes", "256KiB", "1KiB", "16MiB", 1024, 16 * MIB, LABELS, max_line_bytes, "Longest log line."),
-    ENUM("line_policy", "truncate", "truncate|reject", line_policies, 0, false, LABELS, line_policy, "What happens to a longer line."),
+    ENUM("line_policy", "truncate", "truncate|reject", line_policies, 0, false, LABELS, line_policy,
+         "What happens to a longer line."),
 
     SIZE("memory_limit", "32MiB", "64KiB", "1TiB", 65536, UINT64_C(1) << 40, MEMORY, memory_limit,
-         "Memory for records and requests that have not been delivered; at least four times the largest batch_bytes in use."),
+         "Memory for records and requests that have not been delivered; at least four times the largest batch_bytes in "
+         "use."),
     ENUM("overflow", "error", "error|block|drop_oldest|drop_newest", overflows, 0, false, MEMORY, overflow,
-         "What an append does at memory_limit: return an error at once, wait, drop the oldest waiting requests, or drop itself; drops are counted."),
-    DURATION("block_timeout", "30s", "0", "1d", 0, DAY, MEMORY, block_timeout_ms, "How long overflow=block waits; 0 = without limit."),
+         "What an append does at memory_limit: return an error at once, wait, drop the oldest waiting requests, or "
+         "drop itself; drops are counted."),
+    DURATION("block_timeout", "30s", "0", "1d", 0, DAY, MEMORY, block_timeout_ms,
+             "How long overflow=block waits; 0 = without limit."),
 
-    DURATION("retry_min", "500ms", "10ms", "1h", 10, HOUR, RETRY, retry_min_ms, "First delay before a request is sent again; doubled each time."),
-    DURATION("retry_max", "5m", "10ms", "1d", 10, DAY, RETRY, retry_max_ms, "Largest delay, and the most a receiver's Retry-After is followed."),
-    DURATION("park_probe", "1m", "100ms", "1d", 100, DAY, RETRY, park_probe_ms, "How often a route that waits for a person (credentials, URL) tries again."),
-    DURATION("max_age", "0", "0", "365d", 0, 365 * DAY, RETRY, max_age_ms, "Age at which a request that could not be delivered expires; 0 = never."),
+    DURATION("retry_min", "500ms", "10ms", "1h", 10, HOUR, RETRY, retry_min_ms,
+             "First delay before a request is sent again; doubled each time."),
+    DURATION("retry_max", "5m", "10ms", "1d", 10, DAY, RETRY, retry_max_ms,
+             "Largest delay, and the most a receiver's Retry-After is followed."),
+    DURATION("park_probe", "1m", "100ms", "1d", 100, DAY, RETRY, park_probe_ms,
+             "How often a route that waits for a person (credentials, URL) tries again."),
+    DURATION("max_age", "0", "0", "365d", 0, 365 * DAY, RETRY, max_age_ms,
+             "Age at which a request that could not be delivered expires; 0 = never."),
 
-    ENUM("log_level", "info", "error|warn|info|debug", log_levels, 1, false, LOGGING, log_level, "Least severe line that is logged."),
+    ENUM("log_level", "info", "error|warn|info|debug", log_levels, 1, false, LOGGING, log_level,
+         "Least severe line that is logged."),
     BOOL("trace", "off", LOGGING, trace, "Log the HTTP library's own lines at level debug, credentials blanked."),
 };
 const size_t option_row_count = ARRAY_LEN(option_rows);

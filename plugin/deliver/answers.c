@@ -7,8 +7,8 @@
 #include "deliver/deliver.h"
 
 #define METRICS (1u << GCW_METRICS)
-#define LOGS (1u << GCW_LOGS)
-#define BOTH (METRICS | LOGS)
+#define LOGS    (1u << GCW_LOGS)
+#define BOTH    (METRICS | LOGS)
 
 #define CHECK_CREDENTIALS                                                                                              \
     "check the tenant (metrics and logs have different ones), the token, its scope (metrics:write or logs:write) and " \
@@ -19,7 +19,8 @@
 
 static const struct answer_row rows[] = {
     {METRICS, END_ANSWERED, 202, 202, NULL, ACTION_DELIVERED,
-     "accepted; Mimir says 202 when it leaves the data to another replica", NULL, "grafana/mimir pkg/distributor/push.go"},
+     "accepted; Mimir says 202 when it leaves the data to another replica", NULL,
+     "grafana/mimir pkg/distributor/push.go"},
     {METRICS, END_ANSWERED, 200, 299, NULL, ACTION_DELIVERED, "accepted", NULL, "Remote-Write 1.0, Retries & backoff"},
     {LOGS, END_ANSWERED, 204, 204, NULL, ACTION_DELIVERED, "accepted", NULL, "grafana/loki pkg/distributor/http.go"},
     {LOGS, END_ANSWERED, 200, 200, NULL, ACTION_DELIVERED, "accepted, by a proxy's word", NULL,
@@ -55,10 +56,12 @@ static const struct answer_row rows[] = {
 
     {BOTH, END_ANSWERED, 401, 401, NULL, ACTION_PARK, "not authenticated, or the token lacks the scope",
      CHECK_CREDENTIALS, "Grafana Cloud, Authentication error bodies"},
-    {BOTH, END_ANSWERED, 403, 403, NULL, ACTION_PARK, "forbidden", CHECK_CREDENTIALS, "gateways in front of Mimir and Loki"},
+    {BOTH, END_ANSWERED, 403, 403, NULL, ACTION_PARK, "forbidden", CHECK_CREDENTIALS,
+     "gateways in front of Mimir and Loki"},
     {BOTH, END_ANSWERED, 404, 404, NULL, ACTION_PARK, "not found", CHECK_URL, "gateways in front of Mimir and Loki"},
     {BOTH, END_ANSWERED, 405, 405, NULL, ACTION_PARK, "the URL takes no pushes", CHECK_URL, "RFC 9110 15.5.6"},
-    {BOTH, END_ANSWERED, 407, 407, NULL, ACTION_PARK, "the proxy wants credentials", "check the proxy", "RFC 9110 15.5.8"},
+    {BOTH, END_ANSWERED, 407, 407, NULL, ACTION_PARK, "the proxy wants credentials", "check the proxy",
+     "RFC 9110 15.5.8"},
     {BOTH, END_ANSWERED, 408, 408, NULL, ACTION_RETRY, "the receiver waited too long for the request", NULL,
      "RFC 9110 15.5.9"},
     {BOTH, END_ANSWERED, 413, 413, NULL, ACTION_SPLIT, "larger than the receiver takes", NULL,
@@ -66,8 +69,10 @@ static const struct answer_row rows[] = {
     {BOTH, END_ANSWERED, 425, 425, NULL, ACTION_RETRY, "too early", NULL, "RFC 8470"},
     {BOTH, END_ANSWERED, 429, 429, NULL, ACTION_RETRY, "rate limited", NULL, "Remote-Write 1.0; Loki and Mimir limits"},
     {BOTH, END_ANSWERED, 400, 499, NULL, ACTION_REJECT, "refused: never to be sent again", NULL, "Remote-Write 1.0"},
-    {METRICS, END_ANSWERED, 501, 501, NULL, ACTION_PARK, "the URL takes no pushes", CHECK_URL, "grafana/mimir: method not allowed"},
-    {BOTH, END_ANSWERED, 500, 599, NULL, ACTION_RETRY, "the receiver is in trouble", NULL, "Remote-Write 1.0: MUST retry"},
+    {METRICS, END_ANSWERED, 501, 501, NULL, ACTION_PARK, "the URL takes no pushes", CHECK_URL,
+     "grafana/mimir: method not allowed"},
+    {BOTH, END_ANSWERED, 500, 599, NULL, ACTION_RETRY, "the receiver is in trouble", NULL,
+     "Remote-Write 1.0: MUST retry"},
     {BOTH, END_ANSWERED, 0, 999, NULL, ACTION_RETRY, "an answer without meaning here", NULL, "RFC 9110 15"},
     {BOTH, END_NOT_SENT, 0, 0, NULL, ACTION_RETRY, "not reached", NULL, "transport"},
     {BOTH, END_AMBIGUOUS, 0, 0, NULL, ACTION_RETRY, "no answer: it may have been taken, the same bytes go again", NULL,
@@ -157,10 +162,10 @@ static uint64_t lost_of(const struct sealed *s, const char *text)
 struct verdict answer_judge(const struct sealed *s, const struct answer *a, int64_t now_unix_ms)
 {
     size_t i = 0;
-    while (i < ARRAY_LEN(rows) && !((rows[i].signals & (1u << s->signal)) && rows[i].end == a->end &&
-                                    (a->end != END_ANSWERED ||
-                                     (a->status >= rows[i].status_min && a->status <= rows[i].status_max)) &&
-                                    (!rows[i].body || strstr(a->text, rows[i].body))))
+    while (i < ARRAY_LEN(rows) &&
+           !((rows[i].signals & (1u << s->signal)) && rows[i].end == a->end &&
+             (a->end != END_ANSWERED || (a->status >= rows[i].status_min && a->status <= rows[i].status_max)) &&
+             (!rows[i].body || strstr(a->text, rows[i].body))))
         i++;
     ENSURE(i < ARRAY_LEN(rows)); /* the table has a row for everything */
     struct verdict v = {.action = rows[i].action, .row = &rows[i]};

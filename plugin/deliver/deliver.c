@@ -1,16 +1,16 @@
-/* The machine. A route's request in flight, or next to be sent, is the head of its FIFO in the queue; it leaves the queue
- * when its records have ended. Routes are looked at round robin, so that none starves under the limit on requests in
- * flight. */
+/* The machine. A route's request in flight, or next to be sent, is the head of its FIFO in the queue; it leaves the
+ * queue when its records have ended. Routes are looked at round robin, so that none starves under the limit on requests
+ * in flight. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "deliver/deliver.h"
 
 enum state {
-    STATE_READY,    /* the head may be sent */
-    STATE_FLYING,   /* the head is in flight */
-    STATE_WAITING,  /* backing off until due_ms */
-    STATE_PARKED,   /* the same, and a person has to act */
+    STATE_READY,   /* the head may be sent */
+    STATE_FLYING,  /* the head is in flight */
+    STATE_WAITING, /* backing off until due_ms */
+    STATE_PARKED,  /* the same, and a person has to act */
 };
 
 struct lane {
@@ -78,7 +78,8 @@ bool deliver_push(struct deliver *d, struct sealed *s, uint64_t now_ms)
 static void say(struct deliver *d, gcw_log_level level, const struct sealed *s, const char *text)
 {
     char line[1024];
-    snprintf(line, sizeof line, "%s%s%s: %s", gcw_signal_name(s->signal), *s->tenant ? " of tenant " : "", s->tenant, text);
+    snprintf(line, sizeof line, "%s%s%s: %s", gcw_signal_name(s->signal), *s->tenant ? " of tenant " : "", s->tenant,
+             text);
     d->ops.log(d->ops.ctx, level, line);
 }
 
@@ -91,7 +92,8 @@ static void words_of(char *out, size_t cap, const struct verdict *v, const struc
 }
 
 /* One line when a route starts to fail, one when what it waits for changes to a person, one when it recovers. */
-static void say_failure(struct deliver *d, struct lane *l, const struct sealed *s, const struct verdict *v, const char *words)
+static void say_failure(struct deliver *d, struct lane *l, const struct sealed *s, const struct verdict *v,
+                        const char *words)
 {
     char line[1024];
     bool park = v->action == ACTION_PARK;
@@ -133,7 +135,8 @@ static void finish(struct deliver *d, uint32_t route)
     d->ops.release(d->ops.ctx, queue_pop(d->queue, route));
 }
 
-static void postpone(struct deliver *d, struct lane *l, const struct sealed *s, const struct verdict *v, uint64_t now_ms)
+static void postpone(struct deliver *d, struct lane *l, const struct sealed *s, const struct verdict *v,
+                     uint64_t now_ms)
 {
     const struct backoff_config *b = &d->config.backoff;
     uint64_t delay = v->action == ACTION_PARK ? b->park_ms : backoff_delay(b, l->attempts, d->ops.random(d->ops.ctx));
@@ -144,8 +147,8 @@ static void postpone(struct deliver *d, struct lane *l, const struct sealed *s, 
     d->retries[s->signal]++;
 }
 
-static void failed(struct deliver *d, struct lane *l, const struct sealed *s, const struct verdict *v, const char *words,
-                   uint64_t now_ms)
+static void failed(struct deliver *d, struct lane *l, const struct sealed *s, const struct verdict *v,
+                   const char *words, uint64_t now_ms)
 {
     if (l->failures++ == 0)
         l->failing_since_ms = now_ms;
@@ -196,7 +199,8 @@ void deliver_answer(struct deliver *d, uint32_t route, const struct answer *a, u
     d->inside = false;
 }
 
-/* ---- time ---------------------------------------------------------------------------------------------------------- */
+/* ---- time ----------------------------------------------------------------------------------------------------------
+ */
 
 static void expire(struct deliver *d, uint32_t route, uint64_t now_ms)
 {
@@ -254,7 +258,8 @@ void deliver_unpark(struct deliver *d, uint64_t now_ms)
             d->lanes[i].due_ms = now_ms;
 }
 
-/* ---- dropping ------------------------------------------------------------------------------------------------------ */
+/* ---- dropping ------------------------------------------------------------------------------------------------------
+ */
 
 static bool may_evict(void *ctx, const struct sealed *s)
 {
@@ -291,7 +296,8 @@ void deliver_drop_all(struct deliver *d, const char *why)
     d->inside = false;
 }
 
-/* ---- looking in ------------------------------------------------------------------------------------------------------ */
+/* ---- looking in
+ * ------------------------------------------------------------------------------------------------------ */
 
 void deliver_gauges(const struct deliver *d, gcw_signal signal, struct deliver_gauges *out)
 {

@@ -35,23 +35,24 @@ enum action {
 };
 const char *action_name(enum action a);
 
-/* One row: the first that matches an answer decides. The table is documentation; vendor-notes/answers.md is made from it. */
+/* One row: the first that matches an answer decides. The table is documentation; vendor-notes/answers.md is made from
+ * it. */
 struct answer_row {
-    unsigned signals;          /* bit (1 << signal) */
+    unsigned signals; /* bit (1 << signal) */
     enum attempt_end end;
     int status_min, status_max; /* with END_ANSWERED */
-    const char *body;          /* text that must occur in the body, NULL = any */
+    const char *body;           /* text that must occur in the body, NULL = any */
     enum action action;
-    const char *reason;        /* one line for people */
-    const char *check;         /* what to look at (parked and rejected rows), or NULL */
-    const char *source;        /* where this is known from */
+    const char *reason; /* one line for people */
+    const char *check;  /* what to look at (parked and rejected rows), or NULL */
+    const char *source; /* where this is known from */
 };
 const struct answer_row *answer_rows(size_t *count);
 
 struct verdict {
     enum action action;
-    uint64_t lost;                /* ACTION_PARTIAL: records the receiver says it did not keep, at least 1, at most all */
-    uint64_t retry_after_ms;      /* 0 = none given */
+    uint64_t lost;           /* ACTION_PARTIAL: records the receiver says it did not keep, at least 1, at most all */
+    uint64_t retry_after_ms; /* 0 = none given */
     const struct answer_row *row; /* never NULL */
 };
 /* now_unix_ms resolves a Retry-After date. */
@@ -64,8 +65,8 @@ struct backoff_config {
     uint64_t max_ms;  /* largest, also for Retry-After */
     uint64_t park_ms; /* probe interval of a parked route */
 };
-/* Delay before attempt `attempts` + 1, `attempts` >= 1: min_ms doubled each time up to max_ms, plus up to a quarter more
- * drawn from `random`, which only ever lengthens it, so that successive gaps never shrink noticeably. */
+/* Delay before attempt `attempts` + 1, `attempts` >= 1: min_ms doubled each time up to max_ms, plus up to a quarter
+ * more drawn from `random`, which only ever lengthens it, so that successive gaps never shrink noticeably. */
 uint64_t backoff_delay(const struct backoff_config *c, unsigned attempts, uint32_t random);
 
 /* ---- the machine ------------------------------------------------------------------------------------------------- */
@@ -101,7 +102,8 @@ struct deliver;
 struct deliver *deliver_new(const struct deliver_config *config, const struct deliver_ops *ops, struct queue *queue);
 void deliver_free(struct deliver *d);
 
-bool deliver_push(struct deliver *d, struct sealed *s, uint64_t now_ms); /* false = out of memory, s still the caller's */
+bool deliver_push(struct deliver *d, struct sealed *s,
+                  uint64_t now_ms); /* false = out of memory, s still the caller's */
 void deliver_answer(struct deliver *d, uint32_t route, const struct answer *a, uint64_t now_ms, int64_t now_unix_ms);
 /* Expires what is too old, starts what may start; returns the monotonic ms of the next timer, UINT64_MAX if none. */
 uint64_t deliver_run(struct deliver *d, uint64_t now_ms);

@@ -43,7 +43,7 @@ extern "C" {
 #define GCW_VERSION_MAJOR 0
 #define GCW_VERSION_MINOR 1
 #define GCW_VERSION_PATCH 0
-#define GCW_VERSION "0.1.0"
+#define GCW_VERSION       "0.1.0"
 
 #if defined(__GNUC__)
 #define GCW_API __attribute__((visibility("default")))
@@ -150,13 +150,13 @@ GCW_API const char *gcw_signal_name(gcw_signal signal);    /* "metrics", "logs" 
 typedef struct gcw_report {
     gcw_signal signal;
     gcw_outcome outcome;
-    const char *tenant;   /* "" if none */
-    uint64_t records;     /* samples or entries this report is about */
-    uint64_t bytes;       /* size of the request on the wire */
-    int http_status;      /* 0 when no answer came */
-    unsigned attempts;    /* times it was sent */
-    const char *message;  /* the receiver's words (cleaned, cut to 1 KiB) or ours; "" if none */
-    int64_t first_time;   /* oldest and newest record time, in the signal's unit */
+    const char *tenant;  /* "" if none */
+    uint64_t records;    /* samples or entries this report is about */
+    uint64_t bytes;      /* size of the request on the wire */
+    int http_status;     /* 0 when no answer came */
+    unsigned attempts;   /* times it was sent */
+    const char *message; /* the receiver's words (cleaned, cut to 1 KiB) or ours; "" if none */
+    int64_t first_time;  /* oldest and newest record time, in the signal's unit */
     int64_t last_time;
 } gcw_report;
 
@@ -186,37 +186,37 @@ struct gcw_stats;
 
 /* Flushes for at most timeout_ms, then drops what is left (counted, reported), stops the threads and frees the
  * writer with all its series and streams; receipts live on. Appends that come during the call get GCW_ERR_CLOSED; the
- * caller sees to it that no other call is under way when it returns, and makes none afterwards. `final` (may be NULL) gets the last statistics. GCW_ERR_TIMEOUT if records were dropped
- * here. NULL is fine. */
+ * caller sees to it that no other call is under way when it returns, and makes none afterwards. `final` (may be NULL)
+ * gets the last statistics. GCW_ERR_TIMEOUT if records were dropped here. NULL is fine. */
 GCW_API gcw_status gcw_writer_close(gcw_writer *writer, int timeout_ms, struct gcw_stats *final);
 
 /* Counters of one signal since open, and gauges. Once nothing is pending:
  * accepted = delivered + rejected + expired + dropped. */
 typedef struct gcw_signal_stats {
-    uint64_t accepted;             /* records taken by append */
-    uint64_t refused;              /* records turned away with an error at append (not in `accepted`) */
+    uint64_t accepted; /* records taken by append */
+    uint64_t refused;  /* records turned away with an error at append (not in `accepted`) */
     uint64_t outcome[GCW_OUTCOMES];
-    uint64_t pending;              /* accepted, not ended */
-    uint64_t metadata_sent;        /* metric families whose metadata was delivered */
-    uint64_t changed;              /* label sets and entries that were mended (sanitised, cut) to fit the receiver */
-    uint64_t requests;             /* requests sent, retries included */
+    uint64_t pending;       /* accepted, not ended */
+    uint64_t metadata_sent; /* metric families whose metadata was delivered */
+    uint64_t changed;       /* label sets and entries that were mended (sanitised, cut) to fit the receiver */
+    uint64_t requests;      /* requests sent, retries included */
     uint64_t retries;
-    uint64_t requests_waiting;     /* sealed, not ended */
+    uint64_t requests_waiting; /* sealed, not ended */
     uint64_t requests_in_flight;
-    uint64_t bytes_raw;            /* encoded bytes before compression */
-    uint64_t bytes_sent;           /* body bytes sent, retries included */
-    uint64_t bytes_waiting;        /* compressed bytes of requests_waiting */
-    uint64_t interned;             /* live series or streams */
-    uint64_t interned_bytes;       /* memory they take */
-    int64_t oldest_waiting_ms;     /* age of the oldest request waiting; 0 = none */
-    int last_http_status;          /* of the newest answer; 0 = none yet */
-    bool parked;                   /* at least one route holds its data until credentials or URL are mended */
-    char last_error[256];          /* newest failure in words, "" = none since the last success */
+    uint64_t bytes_raw;        /* encoded bytes before compression */
+    uint64_t bytes_sent;       /* body bytes sent, retries included */
+    uint64_t bytes_waiting;    /* compressed bytes of requests_waiting */
+    uint64_t interned;         /* live series or streams */
+    uint64_t interned_bytes;   /* memory they take */
+    int64_t oldest_waiting_ms; /* age of the oldest request waiting; 0 = none */
+    int last_http_status;      /* of the newest answer; 0 = none yet */
+    bool parked;               /* at least one route holds its data until credentials or URL are mended */
+    char last_error[256];      /* newest failure in words, "" = none since the last success */
 } gcw_signal_stats;
 
 typedef struct gcw_stats {
     gcw_signal_stats signal[GCW_SIGNALS];
-    uint64_t memory_used;          /* bytes under the budget now */
+    uint64_t memory_used; /* bytes under the budget now */
     uint64_t memory_limit;
 } gcw_stats;
 
@@ -241,8 +241,8 @@ typedef struct gcw_receipt_summary {
     uint64_t outcome[GCW_OUTCOMES]; /* how they ended so far (level DELIVERED) */
 } gcw_receipt_summary;
 
-/* NULL with GCW_ERR_UNSUPPORTED when the writer's queue cannot give that level. `done` (may be NULL) is called once, when
- * the receipt completes: on a writer thread, or on the thread that seals it. */
+/* NULL with GCW_ERR_UNSUPPORTED when the writer's queue cannot give that level. `done` (may be NULL) is called once,
+ * when the receipt completes: on a writer thread, or on the thread that seals it. */
 GCW_API gcw_receipt *gcw_receipt_new(gcw_writer *writer, gcw_receipt_level level,
                                      void (*done)(void *user, const gcw_receipt_summary *summary), void *user,
                                      gcw_error *err);
@@ -267,7 +267,10 @@ typedef struct gcw_label {
 } gcw_label;
 
 /* A gcw_label from two C strings. */
-#define GCW_LABEL(n, v) {(n), strlen(n), (v), strlen(v)}
+#define GCW_LABEL(n, v)                                                                                                \
+    {                                                                                                                  \
+        (n), strlen(n), (v), strlen(v)                                                                                 \
+    }
 
 typedef enum gcw_metric_type {
     GCW_TYPE_UNKNOWN = 0, /* numbers as in the remote-write MetricType enum */
@@ -329,7 +332,8 @@ GCW_API gcw_status gcw_entry_append(gcw_stream *stream, const void *line, size_t
 
 /* One call with labels, nothing interned by the caller: checks and encodes the labels each time. The series guard
  * counts label sets here too. Samples cost several times gcw_sample_append(), and hold no memory per series beyond a
- * fingerprint; entries look their stream up. Use one of the two forms for a series, not both: between them order is not kept. */
+ * fingerprint; entries look their stream up. Use one of the two forms for a series, not both: between them order is not
+ * kept. */
 GCW_API gcw_status gcw_sample_write(gcw_writer *writer, const gcw_label *labels, size_t count, double value,
                                     int64_t time_ms, gcw_receipt *receipt, gcw_error *err);
 GCW_API gcw_status gcw_sample_write_bits(gcw_writer *writer, const gcw_label *labels, size_t count, uint64_t value_bits,

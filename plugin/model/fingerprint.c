@@ -1,8 +1,8 @@
 /* The set of fingerprints: knows that a label set was seen without keeping it.
  *
- * A table of a hundred thousand is larger than the nearest caches, and a miss a sample would cost as much as compressing
- * it. But series mostly come in the order in which they came before, scrape after scrape: so they are kept in that order,
- * and the first guess is the one behind the last. */
+ * A table of a hundred thousand is larger than the nearest caches, and a miss a sample would cost as much as
+ * compressing it. But series mostly come in the order in which they came before, scrape after scrape: so they are kept
+ * in that order, and the first guess is the one behind the last. */
 #include <stdlib.h>
 
 #include "model/model.h"

@@ -12,7 +12,7 @@
 #include "model/model.h"
 
 #define NAMES 64 /* label names watched; a set of labels has far fewer different names than this */
-#define BITS 4096
+#define BITS  4096
 
 struct watched {
     char *name;
@@ -126,8 +126,9 @@ void guard_explain(struct guard *g, const char *noun, gcw_error *err)
     format_size(memory, sizeof memory, g->bytes);
     format_size(size, sizeof size, g->max_bytes);
     error_set(err, GCW_ERR_LIMIT,
-              "too many %s: %" PRIu64 " of %" PRIu64 ", %s of %s memory; the label \"%.*s\" has the most values (%s%.0f)", noun,
-              (uint64_t)g->count, g->max_count, memory, size, worst ? (int)MIN(worst->len, (size_t)100) : 0,
+              "too many %s: %" PRIu64 " of %" PRIu64
+              ", %s of %s memory; the label \"%.*s\" has the most values (%s%.0f)",
+              noun, (uint64_t)g->count, g->max_count, memory, size, worst ? (int)MIN(worst->len, (size_t)100) : 0,
               worst ? worst->name : "", most >= BITS ? "over " : "about ", seen);
     pthread_mutex_unlock(&g->lock);
 }

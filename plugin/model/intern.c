@@ -1,8 +1,8 @@
 /* Interning: one object per distinct label set, found by its block's hash.
  *
- * The table is chained and doubles at one label set a slot; it holds one lock, as interning is off the hot path. A label
- * set whose last reference went is out of the table at once, but freed later by its owner, who knows when the last
- * record that names it has been encoded. */
+ * The table is chained and doubles at one label set a slot; it holds one lock, as interning is off the hot path. A
+ * label set whose last reference went is out of the table at once, but freed later by its owner, who knows when the
+ * last record that names it has been encoded. */
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -74,7 +74,8 @@ static void table_grow(struct intern_table *t)
     t->slots = slots;
 }
 
-static struct interned *intern_add(struct intern_table *t, void *owner, uint64_t hash, struct view block, gcw_status *status)
+static struct interned *intern_add(struct intern_table *t, void *owner, uint64_t hash, struct view block,
+                                   gcw_status *status)
 {
     *status = GCW_ERR_LIMIT;
     if (!guard_admit(t->guard, block, intern_size(block.n)))
@@ -88,8 +89,8 @@ static struct interned *intern_add(struct intern_table *t, void *owner, uint64_t
     if (t->count >= t->slots)
         table_grow(t);
     struct interned **slot = &t->slot[hash & (t->slots - 1)];
-    *e = (struct interned){.owner = owner, .next = *slot, .hash = hash, .refs = 1, .block_len = (uint32_t)block.n,
-                            .number = t->made++};
+    *e = (struct interned){
+        .owner = owner, .next = *slot, .hash = hash, .refs = 1, .block_len = (uint32_t)block.n, .number = t->made++};
     memcpy(e->block, block.p, block.n);
     if (t->born)
         t->born(e);

@@ -35,7 +35,8 @@ static bool name_fits(struct view v, bool colon)
 
 static inline bool is_metric_name(const struct label_rules *r, struct view name)
 {
-    return r->signal == GCW_METRICS && name.n > 0 && name.p[0] == '_' && name.n == sizeof NAME_LABEL - 1 && memcmp(name.p, NAME_LABEL, name.n) == 0;
+    return r->signal == GCW_METRICS && name.n > 0 && name.p[0] == '_' && name.n == sizeof NAME_LABEL - 1 &&
+           memcmp(name.p, NAME_LABEL, name.n) == 0;
 }
 
 /* Names with a leading "__" belong to the receivers: Loki's __stream_shard__, __backfill__ and the like alter or fail a
@@ -58,7 +59,8 @@ struct mender {
 
 static gcw_status refuse(const struct mender *m, const char *rule, struct view name, struct view value)
 {
-    return error_set(m->err, GCW_ERR_INVALID, "label \"%.*s\" (value \"%.*s\"): %s", VIEW_ARG(name), VIEW_ARG(value), rule);
+    return error_set(m->err, GCW_ERR_INVALID, "label \"%.*s\" (value \"%.*s\"): %s", VIEW_ARG(name), VIEW_ARG(value),
+                     rule);
 }
 
 static void note(const struct mender *m, const char *what, struct view name)
@@ -120,7 +122,8 @@ static struct view value_cut(struct label_scratch *s, struct view v, size_t max)
     return text_take(s, start);
 }
 
-/* Worst case of everything mend() may write for one label: a sanitised name, a mended value (3 bytes for one), a cut one. */
+/* Worst case of everything mend() may write for one label: a sanitised name, a mended value (3 bytes for one), a cut
+ * one. */
 static bool text_room(struct label_scratch *s, const gcw_label *labels, size_t count)
 {
     size_t need = 0;
@@ -213,7 +216,8 @@ static inline bool name_before(struct view a, struct view b)
     return view_cmp(a, b) < 0;
 }
 
-static gcw_status pairs_gather(const struct mender *m, const gcw_label *labels, size_t count, size_t *pairs, bool *sorted)
+static gcw_status pairs_gather(const struct mender *m, const gcw_label *labels, size_t count, size_t *pairs,
+                               bool *sorted)
 {
     struct label_scratch *s = m->scratch;
     bool room = false;
@@ -223,7 +227,8 @@ static gcw_status pairs_gather(const struct mender *m, const gcw_label *labels, 
         if (labels[i].value_len == 0 && labels[i].name_len > 0)
             continue; /* an empty value means the label is absent */
         struct label_pair *p = &s->pairs[n];
-        *p = (struct label_pair){{labels[i].name, labels[i].name_len}, {labels[i].value, labels[i].value_len}, false, (uint32_t)i};
+        *p = (struct label_pair){
+            {labels[i].name, labels[i].name_len}, {labels[i].value, labels[i].value_len}, false, (uint32_t)i};
         if (!pair_is_fine(m->rules, p)) {
             if (!room && !(room = text_room(s, labels, count)))
                 return error_set(m->err, GCW_ERR_NOMEM, "out of memory");
@@ -255,7 +260,8 @@ static void pairs_add_statics(const struct label_rules *r, struct label_scratch 
             there = view_eq(s->pairs[k].name, name);
         if (there)
             continue;
-        s->pairs[(*count)++] = (struct label_pair){name, {r->statics[i].value, r->statics[i].value_len}, false, UINT32_MAX};
+        s->pairs[(*count)++] =
+            (struct label_pair){name, {r->statics[i].value, r->statics[i].value_len}, false, UINT32_MAX};
         *sorted = false;
     }
 }
@@ -318,8 +324,8 @@ static bool find_metric_name(const struct label_rules *r, struct label_scratch *
     return false;
 }
 
-gcw_status labels_block(const struct label_rules *rules, const gcw_label *labels, size_t count,
-                        struct label_scratch *s, bool *changed, gcw_error *err)
+gcw_status labels_block(const struct label_rules *rules, const gcw_label *labels, size_t count, struct label_scratch *s,
+                        bool *changed, gcw_error *err)
 {
     struct mender m = {rules, s, changed, err};
     size_t cap = count + rules->static_count, n = 0;

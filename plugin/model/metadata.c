@@ -4,10 +4,7 @@
 #define PAIRS_MAX 128
 #define BYTES_MAX (64 * KIB)
 
-static bool alnum(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
+static bool alnum(char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
 
 static bool name_is_normal(struct view name)
 {
@@ -54,7 +51,8 @@ static bool name_taken(const struct label_scratch *s, struct view name)
 }
 
 /* Why the pair cannot stand as it is; NULL = it can, with *name in normal form. */
-static const char *pair_trouble(struct label_scratch *s, struct view *name, struct view value, size_t pairs, size_t bytes)
+static const char *pair_trouble(struct label_scratch *s, struct view *name, struct view value, size_t pairs,
+                                size_t bytes)
 {
     if (!name_is_normal(*name))
         *name = name_normalise(*name, &s->text);
@@ -80,7 +78,8 @@ gcw_status metadata_block(enum label_policy policy, const gcw_label *pairs, size
     if (!buf_reserve(&s->block, need) || !buf_reserve(&s->text, text))
         return error_set(err, GCW_ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < count; i++) {
-        struct view given = {pairs[i].name, pairs[i].name_len}, name = given, value = {pairs[i].value, pairs[i].value_len};
+        struct view given = {pairs[i].name, pairs[i].name_len}, name = given,
+                    value = {pairs[i].value, pairs[i].value_len};
         if (value.n == 0)
             continue;
         const char *trouble = pair_trouble(s, &name, value, kept, bytes);
@@ -89,8 +88,8 @@ gcw_status metadata_block(enum label_policy policy, const gcw_label *pairs, size
             return error_set(err, GCW_ERR_INVALID, "metadata \"%.*s\": %s", VIEW_ARG(given),
                              trouble ? trouble : "the name is not [a-zA-Z][a-zA-Z0-9]* joined by single underscores");
         if (mended && !*changed)
-            error_set(err, GCW_OK, "metadata \"%.*s\": %s%s", VIEW_ARG(given), trouble ? "left out: " : "name normalised",
-                      trouble ? trouble : "");
+            error_set(err, GCW_OK, "metadata \"%.*s\": %s%s", VIEW_ARG(given),
+                      trouble ? "left out: " : "name normalised", trouble ? trouble : "");
         *changed |= mended;
         if (trouble)
             continue;

@@ -39,21 +39,22 @@ struct label_rules {
 struct label_scratch {
     struct label_pair *pairs;
     size_t cap;
-    struct buf text;  /* rewritten names and values */
-    struct buf block; /* the result */
+    struct buf text;         /* rewritten names and values */
+    struct buf block;        /* the result */
     struct view metric_name; /* of it, GCW_METRICS only */
 };
 void label_scratch_free(struct label_scratch *s);
 
 /* Checks, mends, sorts and encodes a label set into s->block. *changed says whether something was mended; then *err
  * (if given) says what. GCW_ERR_INVALID names the label and the rule. */
-gcw_status labels_block(const struct label_rules *rules, const gcw_label *labels, size_t count,
-                        struct label_scratch *s, bool *changed, gcw_error *err);
+gcw_status labels_block(const struct label_rules *rules, const gcw_label *labels, size_t count, struct label_scratch *s,
+                        bool *changed, gcw_error *err);
 
 /* Structured metadata of a log entry, as a label block in s->block, in the order given. Names take Loki's normal form:
  * each run of bytes outside [A-Za-z0-9] one '_', a leading digit prefixed "key_"; a name without letter or digit would
  * fail the whole push (HTTP 500) and is left out. Of names that become equal the first stays. At most 128 pairs and
- * 64 KiB, Loki's defaults. With LABELS_REJECT all of this is refused instead. Pairs with an empty value are left out. */
+ * 64 KiB, Loki's defaults. With LABELS_REJECT all of this is refused instead. Pairs with an empty value are left out.
+ */
 gcw_status metadata_block(enum label_policy policy, const gcw_label *pairs, size_t count, struct label_scratch *s,
                           bool *changed, gcw_error *err);
 
@@ -83,17 +84,22 @@ struct interned {
     uint32_t stripe;  /* the owner's: which way its records take */
     uint64_t used_ms; /* with `kept`: when it was last asked for */
     bool kept;        /* one of the references is the table's own, see intern_keep() */
-    void *payload; /* the owner's: what its encoder keeps per label set */
+    void *payload;    /* the owner's: what its encoder keeps per label set */
     uint8_t block[];
 };
-static inline struct view interned_block(const struct interned *i) { return view_make((const char *)i->block, i->block_len); }
+static inline struct view interned_block(const struct interned *i)
+{
+    return view_make((const char *)i->block, i->block_len);
+}
 
 /* Table of label sets; any thread. */
 struct intern_table;
-/* A label set's hash is hash_bytes() of its block with `seed`: the same label set takes the same way, interned or not. */
+/* A label set's hash is hash_bytes() of its block with `seed`: the same label set takes the same way, interned or not.
+ */
 struct intern_table *intern_table_new(struct guard *guard, uint64_t seed, void (*born)(struct interned *i));
 void intern_table_free(struct intern_table *t); /* frees the label sets left in it */
-/* Finds or adds; one more reference. A new one is shown to `born` (may be NULL) before anyone else sees it. NULL with *status GCW_ERR_LIMIT or GCW_ERR_NOMEM. */
+/* Finds or adds; one more reference. A new one is shown to `born` (may be NULL) before anyone else sees it. NULL with
+ * *status GCW_ERR_LIMIT or GCW_ERR_NOMEM. */
 struct interned *intern_acquire(struct intern_table *t, void *owner, struct view block, gcw_status *status);
 /* One reference less. True when that was the last: it is out of the table, and the caller frees it with
  * intern_destroy() once nothing points at it. */
@@ -110,7 +116,7 @@ struct fingerprints {
     uint64_t *order; /* as they came */
     uint32_t *index; /* hash table of positions in `order`, from 1 */
     size_t count, slots;
-    size_t cursor;   /* position after the last hit */
+    size_t cursor; /* position after the last hit */
 };
 bool fingerprint_has(struct fingerprints *f, uint64_t fp);
 bool fingerprint_add(struct fingerprints *f, uint64_t fp); /* one that is not in it; false = out of memory */

@@ -104,8 +104,9 @@ static const char *file_load(struct credentials *c, bool *changed)
 
 static bool same_file(const struct stat *a, const struct stat *b)
 {
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
 bool credentials_refresh(struct credentials *c, uint64_t now_ms, bool at_once)
@@ -141,7 +142,9 @@ struct credentials *credentials_new(const struct net_config *cfg, const struct l
     c->log = log;
     c->check_ms = cfg->token_check_ms;
     bool changed;
-    const char *trouble = *c->path ? file_load(c, &changed) : *cfg->token ? token_set(c, view_of(cfg->token), &changed) : NULL;
+    const char *trouble = *c->path      ? file_load(c, &changed)
+                          : *cfg->token ? token_set(c, view_of(cfg->token), &changed)
+                                        : NULL;
     if (trouble) {
         error_set(err, GCW_ERR_INVALID, "%s%s: %s", *c->path ? "token_file " : "token", c->path, trouble);
         credentials_free(c);

@@ -1,12 +1,13 @@
-/* net/: HTTP by libcurl's multi interface, TLS, credentials. Takes sealed requests, gives back answers; decides nothing.
- * Belongs to the delivery thread, except transport_wake(). */
+/* net/: HTTP by libcurl's multi interface, TLS, credentials. Takes sealed requests, gives back answers; decides
+ * nothing. Belongs to the delivery thread, except transport_wake(). */
 #ifndef GCW_NET_H
 #define GCW_NET_H
 
 #include "deliver/deliver.h"
 
 enum auth_kind {
-    AUTH_AUTO,   /* basic with a token and a tenant, bearer with a token alone, tenant header with a tenant alone, else none */
+    AUTH_AUTO,   /* basic with a token and a tenant, bearer with a token alone, tenant header with a tenant alone, else
+                    none */
     AUTH_BASIC,  /* tenant as user, token as password (Grafana Cloud, GEM, GEL) */
     AUTH_TENANT, /* X-Scope-OrgID (self-hosted Mimir, Loki); with a token: bearer beside it */
     AUTH_BEARER,
@@ -30,8 +31,8 @@ struct net_config {
     uint64_t connect_timeout_ms, request_timeout_ms, connection_lifetime_ms;
     const char *proxy, *ca_file, *client_cert, *client_key;
     bool tls_verify;
-    const char *tls_min; /* "1.2" or "1.3" */
-    const char *http_version; /* "auto", "1.1", "2" */
+    const char *tls_min;        /* "1.2" or "1.3" */
+    const char *http_version;   /* "auto", "1.1", "2" */
     const char *const *headers; /* "Name: value", checked */
     size_t header_count;
     const char *user_agent; /* appended to gcw/VERSION; "" = none */

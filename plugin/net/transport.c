@@ -96,18 +96,25 @@ static int on_debug(CURL *easy, curl_infotype type, char *data, size_t n, void *
                 strcpy(strcasestr(line, secret_headers[i]) + strlen(secret_headers[i]) - 1, "");
         text_clean(text, sizeof text, line, strlen(line));
         if (*text)
-            log_line(&t->log, GCW_LOG_DEBUG, "http: %s %s", type == CURLINFO_HEADER_OUT ? ">" : type == CURLINFO_HEADER_IN ? "<" : "*", text);
+            log_line(&t->log, GCW_LOG_DEBUG, "http: %s %s",
+                     type == CURLINFO_HEADER_OUT  ? ">"
+                     : type == CURLINFO_HEADER_IN ? "<"
+                                                  : "*",
+                     text);
     }
     explicit_bzero(copy, n);
     free(copy);
     return 0;
 }
 
-/* ---- transfers ----------------------------------------------------------------------------------------------------- */
+/* ---- transfers -----------------------------------------------------------------------------------------------------
+ */
 
 static long http_version_of(const char *text)
 {
-    return strcmp(text, "1.1") == 0 ? CURL_HTTP_VERSION_1_1 : strcmp(text, "2") == 0 ? CURL_HTTP_VERSION_2_0 : CURL_HTTP_VERSION_2TLS;
+    return strcmp(text, "1.1") == 0 ? CURL_HTTP_VERSION_1_1
+           : strcmp(text, "2") == 0 ? CURL_HTTP_VERSION_2_0
+                                    : CURL_HTTP_VERSION_2TLS;
 }
 
 static void easy_setup(struct transport *t, struct transfer *x)
@@ -123,7 +130,8 @@ static void easy_setup(struct transport *t, struct transfer *x)
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)t->request_timeout_ms);
     curl_easy_setopt(e, CURLOPT_MAXLIFETIME_CONN, (long)MAX(t->lifetime_ms / 1000, 1));
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, http_version_of(t->http_version));
-    curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)(strcmp(t->tls_min, "1.3") == 0 ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2));
+    curl_easy_setopt(e, CURLOPT_SSLVERSION,
+                     (long)(strcmp(t->tls_min, "1.3") == 0 ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2));
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, t->tls_verify ? 1L : 0L);
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, t->tls_verify ? 2L : 0L);
     curl_easy_setopt(e, CURLOPT_USERAGENT, t->agent);
@@ -261,7 +269,8 @@ bool transport_send(struct transport *t, const struct sealed *s, unsigned attemp
     return true;
 }
 
-/* ---- answers --------------------------------------------------------------------------------------------------------- */
+/* ---- answers
+ * --------------------------------------------------------------------------------------------------------- */
 
 /* Failures before any byte of the request could reach the receiver. */
 static bool never_sent(CURLcode code)
@@ -293,8 +302,8 @@ static void answer_fill(struct transport *t, struct transfer *x, struct answer *
     t->sent[x->request->signal] += (uint64_t)uploaded;
     *a = (struct answer){0};
     /* a body that was cut, by them or by us, does not change what the status said; an answer of 1xx is none */
-    bool answered = status >= 200 && (x->code == CURLE_OK || x->code == CURLE_WRITE_ERROR || x->code == CURLE_PARTIAL_FILE ||
-                                      (status >= 300 && !never_sent(x->code)));
+    bool answered = status >= 200 && (x->code == CURLE_OK || x->code == CURLE_WRITE_ERROR ||
+                                      x->code == CURLE_PARTIAL_FILE || (status >= 300 && !never_sent(x->code)));
     if (answered) {
         a->end = END_ANSWERED;
         a->status = (int)status;
@@ -322,7 +331,8 @@ const struct sealed *transport_take(struct transport *t, struct answer *a)
     int left;
     for (CURLMsg *m; (m = curl_multi_info_read(t->multi, &left));) {
         struct transfer *x = NULL;
-        if (m->msg != CURLMSG_DONE || curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)(void *)&x) != CURLE_OK)
+        if (m->msg != CURLMSG_DONE ||
+            curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)(void *)&x) != CURLE_OK)
             continue;
         x->code = m->data.result;
         const struct sealed *s = x->request;
@@ -356,14 +366,17 @@ bool transport_token_changed(struct transport *t, uint64_t now_ms)
 
 uint64_t transport_bytes_sent(const struct transport *t, gcw_signal signal) { return t->sent[signal]; }
 
-/* ---- life -------------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static bool texts_copy(struct transport *t, const struct net_config *c)
 {
     char agent[256];
     snprintf(agent, sizeof agent, "gcw/" GCW_VERSION "%s%s", *c->user_agent ? " " : "", c->user_agent);
-    const char *const from[] = {agent, c->proxy, c->ca_file, c->client_cert, c->client_key, c->http_version, c->tls_min};
-    char **const to[] = {&t->agent, &t->proxy, &t->ca_file, &t->client_cert, &t->client_key, &t->http_version, &t->tls_min};
+    const char *const from[] = {agent,         c->proxy,        c->ca_file, c->client_cert,
+                                c->client_key, c->http_version, c->tls_min};
+    char **const to[] = {&t->agent,      &t->proxy,        &t->ca_file, &t->client_cert,
+                         &t->client_key, &t->http_version, &t->tls_min};
     bool ok = true;
     for (size_t i = 0; i < ARRAY_LEN(from); i++)
         ok = (*to[i] = strdup(from[i])) && ok;
@@ -427,7 +440,8 @@ void transport_free(struct transport *t)
     curl_multi_cleanup(t->multi);
     credentials_free(t->credentials);
     curl_slist_free_all(t->own_headers);
-    char *const texts[] = {t->agent, t->proxy, t->ca_file, t->client_cert, t->client_key, t->http_version, t->tls_min, t->endpoint[0].url, t->endpoint[1].url};
+    char *const texts[] = {t->agent,        t->proxy,   t->ca_file,         t->client_cert,    t->client_key,
+                           t->http_version, t->tls_min, t->endpoint[0].url, t->endpoint[1].url};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         free(texts[i]);
     free(t);

@@ -13,9 +13,12 @@ struct path_hint {
     const char *path, *hint;
 };
 static const struct path_hint path_hints[] = {
-    {GCW_METRICS, "/loki/api/v1/push", "this is where logs go: remote write is /api/prom/push (Grafana Cloud), /api/v1/push (Mimir) or /api/v1/write (Prometheus, VictoriaMetrics)"},
+    {GCW_METRICS, "/loki/api/v1/push",
+     "this is where logs go: remote write is /api/prom/push (Grafana Cloud), /api/v1/push (Mimir) or /api/v1/write "
+     "(Prometheus, VictoriaMetrics)"},
     {GCW_METRICS, "/api/prom", "this is the query path: remote write is /api/prom/push"},
-    {GCW_METRICS, "/api/v1/query", "this is the query path: remote write is /api/v1/push (Mimir) or /api/v1/write (Prometheus)"},
+    {GCW_METRICS, "/api/v1/query",
+     "this is the query path: remote write is /api/v1/push (Mimir) or /api/v1/write (Prometheus)"},
     {GCW_METRICS, "/otlp", "this is the OTLP gateway, which takes no remote write"},
     {GCW_LOGS, "/api/v1/push", "this is where metrics go: logs are pushed to /loki/api/v1/push"},
     {GCW_LOGS, "/api/v1/write", "this is where metrics go: logs are pushed to /loki/api/v1/push"},
@@ -63,14 +66,20 @@ static gcw_status path_mend(const struct endpoint *e, CURLU *u, const char *path
 {
     const char *name = gcw_signal_name(e->signal);
     if (*path == 0 || strcmp(path, "/") == 0) {
-        const char *usual = e->signal == GCW_LOGS ? "/loki/api/v1/push" : is_grafana_cloud(host) ? "/api/prom/push" : NULL;
+        const char *usual = e->signal == GCW_LOGS    ? "/loki/api/v1/push"
+                            : is_grafana_cloud(host) ? "/api/prom/push"
+                                                     : NULL;
         if (!usual)
-            return error_set(err, GCW_ERR_INVALID, "%s_url: the path is missing: /api/v1/push (Mimir) or /api/v1/write (Prometheus, VictoriaMetrics)", name);
+            return error_set(
+                err, GCW_ERR_INVALID,
+                "%s_url: the path is missing: /api/v1/push (Mimir) or /api/v1/write (Prometheus, VictoriaMetrics)",
+                name);
         return curl_url_set(u, CURLUPART_PATH, usual, 0) == CURLUE_OK ? GCW_OK : GCW_ERR_NOMEM;
     }
     for (size_t i = 0; i < ARRAY_LEN(path_hints); i++) {
         size_t n = strlen(path_hints[i].path);
-        if (path_hints[i].signal == e->signal && strncmp(path, path_hints[i].path, n) == 0 && (path[n] == 0 || strcmp(path + n, "/") == 0))
+        if (path_hints[i].signal == e->signal && strncmp(path, path_hints[i].path, n) == 0 &&
+            (path[n] == 0 || strcmp(path + n, "/") == 0))
             return error_set(err, GCW_ERR_INVALID, "%s_url: path %s: %s", name, path, path_hints[i].hint);
     }
     return GCW_OK;
@@ -80,14 +89,17 @@ static gcw_status url_judge(const struct endpoint *e, CURLU *u, gcw_error *err)
 {
     const char *name = gcw_signal_name(e->signal);
     char *scheme = part(u, CURLUPART_SCHEME), *host = part(u, CURLUPART_HOST), *path = part(u, CURLUPART_PATH);
-    char *user = part(u, CURLUPART_USER), *password = part(u, CURLUPART_PASSWORD), *fragment = part(u, CURLUPART_FRAGMENT);
+    char *user = part(u, CURLUPART_USER), *password = part(u, CURLUPART_PASSWORD),
+         *fragment = part(u, CURLUPART_FRAGMENT);
     gcw_status status = GCW_OK;
     if (!scheme || !host || !path)
         status = error_set(err, GCW_ERR_INVALID, "%s_url: no host in it", name);
     else if (strcasecmp(scheme, "http") != 0 && strcasecmp(scheme, "https") != 0)
         status = error_set(err, GCW_ERR_INVALID, "%s_url: scheme \"%s\": http or https is wanted", name, scheme);
     else if (user || password)
-        status = error_set(err, GCW_ERR_INVALID, "%s_url: user and password do not belong in a URL; use %s_tenant and token_file", name, name);
+        status =
+            error_set(err, GCW_ERR_INVALID,
+                      "%s_url: user and password do not belong in a URL; use %s_tenant and token_file", name, name);
     else if (fragment)
         status = error_set(err, GCW_ERR_INVALID, "%s_url: a fragment (#...) has no meaning here", name);
     else
@@ -102,7 +114,8 @@ char *url_complete(const struct endpoint *e, gcw_error *err)
     char *full = NULL, *out = NULL;
     CURLUcode code = u ? curl_url_set(u, CURLUPART_URL, e->url, 0) : CURLUE_OUT_OF_MEMORY;
     if (code != CURLUE_OK)
-        error_set(err, GCW_ERR_INVALID, "%s_url: %s: an http or https URL is wanted", gcw_signal_name(e->signal), curl_url_strerror(code));
+        error_set(err, GCW_ERR_INVALID, "%s_url: %s: an http or https URL is wanted", gcw_signal_name(e->signal),
+                  curl_url_strerror(code));
     else if (url_judge(e, u, err) == GCW_OK && (full = part(u, CURLUPART_URL)))
         out = strdup(full);
     curl_free(full);
@@ -115,11 +128,13 @@ char *url_complete(const struct endpoint *e, gcw_error *err)
 /* What Mimir and Loki take in X-Scope-OrgID (dskit tenant package); Grafana Cloud's numbers are among it. */
 gcw_status net_check_tenant(const char *tenant, gcw_error *err)
 {
-    size_t n = strlen(tenant), ok = strspn(tenant, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!-_.*'()");
+    size_t n = strlen(tenant),
+           ok = strspn(tenant, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!-_.*'()");
     if (n > 150)
         return error_set(err, GCW_ERR_INVALID, "tenant: longer than 150 characters");
     if (ok < n || strcmp(tenant, ".") == 0 || strcmp(tenant, "..") == 0)
-        return error_set(err, GCW_ERR_INVALID, "tenant \"%.150s\": letters, digits and !-_.*'() are allowed, not \".\" or \"..\"", tenant);
+        return error_set(err, GCW_ERR_INVALID,
+                         "tenant \"%.150s\": letters, digits and !-_.*'() are allowed, not \".\" or \"..\"", tenant);
     return GCW_OK;
 }
 
@@ -134,9 +149,25 @@ enum auth_kind auth_resolve(const struct endpoint *e, bool has_token)
 
 /* Headers that are ours to set. */
 static const char *const reserved_headers[] = {
-    "host", "content-type", "content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive", "expect",
-    "user-agent", "authorization", "proxy-authorization", "proxy-authenticate", "www-authenticate", "accept-encoding",
-    "x-prometheus-remote-write-version", "x-prometheus-remote-read-version", "x-scope-orgid", "retry-attempt", "cookie",
+    "host",
+    "content-type",
+    "content-encoding",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "expect",
+    "user-agent",
+    "authorization",
+    "proxy-authorization",
+    "proxy-authenticate",
+    "www-authenticate",
+    "accept-encoding",
+    "x-prometheus-remote-write-version",
+    "x-prometheus-remote-read-version",
+    "x-scope-orgid",
+    "retry-attempt",
+    "cookie",
 };
 
 static gcw_status header_check(const char *header, gcw_error *err)
@@ -145,7 +176,8 @@ static gcw_status header_check(const char *header, gcw_error *err)
     size_t n = colon ? (size_t)(colon - header) : 0;
     size_t token = strspn(header, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~");
     if (n == 0 || token != n)
-        return error_set(err, GCW_ERR_INVALID, "headers: \"Name: value\" is wanted, with letters, digits and - in the name");
+        return error_set(err, GCW_ERR_INVALID,
+                         "headers: \"Name: value\" is wanted, with letters, digits and - in the name");
     for (size_t i = 0; i < ARRAY_LEN(reserved_headers); i++)
         if (strlen(reserved_headers[i]) == n && strncasecmp(header, reserved_headers[i], n) == 0)
             return error_set(err, GCW_ERR_INVALID, "headers: %s is set by the writer itself", reserved_headers[i]);
@@ -173,13 +205,16 @@ static gcw_status endpoint_check(const struct net_config *c, const struct endpoi
         return error_set(err, GCW_ERR_INVALID, "%s_%s", name, why.text);
     enum auth_kind auth = auth_resolve(e, token);
     if (auth == AUTH_BASIC && (!token || !*e->tenant))
-        return error_set(err, GCW_ERR_INVALID, "%s_auth=basic needs %s_tenant and a token (token_file or GCW_TOKEN)", name, name);
+        return error_set(err, GCW_ERR_INVALID, "%s_auth=basic needs %s_tenant and a token (token_file or GCW_TOKEN)",
+                         name, name);
     if (auth == AUTH_BEARER && !token)
         return error_set(err, GCW_ERR_INVALID, "%s_auth=bearer needs a token (token_file or GCW_TOKEN)", name);
     if (auth == AUTH_TENANT && !*e->tenant)
         return error_set(err, GCW_ERR_INVALID, "%s_auth=tenant needs %s_tenant", name, name);
     if (token && auth != AUTH_NONE && clear && !c->token_cleartext)
-        return error_set(err, GCW_ERR_INVALID, "%s_url: the token would go over http in clear text; use https, or say cleartext_token=allow", name);
+        return error_set(err, GCW_ERR_INVALID,
+                         "%s_url: the token would go over http in clear text; use https, or say cleartext_token=allow",
+                         name);
     return GCW_OK;
 }
 
@@ -191,7 +226,10 @@ gcw_status net_check(const struct net_config *c, gcw_error *err)
             status = endpoint_check(c, &c->endpoint[i], err);
     for (size_t i = 0; i < c->header_count && status == GCW_OK; i++)
         status = header_check(c->headers[i], err);
-    const char *const files[][2] = {{"ca_file", c->ca_file}, {"client_cert", c->client_cert}, {"client_key", c->client_key}, {"token_file", c->token_file}};
+    const char *const files[][2] = {{"ca_file", c->ca_file},
+                                    {"client_cert", c->client_cert},
+                                    {"client_key", c->client_key},
+                                    {"token_file", c->token_file}};
     for (size_t i = 0; i < ARRAY_LEN(files) && status == GCW_OK; i++)
         status = file_check(files[i][0], files[i][1], err);
     return status;

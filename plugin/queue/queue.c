@@ -57,7 +57,10 @@ bool queue_push(struct queue *q, struct sealed *s)
     return true;
 }
 
-struct sealed *queue_head(const struct queue *q, uint32_t route) { return route < q->routes ? q->route[route].head : NULL; }
+struct sealed *queue_head(const struct queue *q, uint32_t route)
+{
+    return route < q->routes ? q->route[route].head : NULL;
+}
 
 /* Takes the request behind `before` (NULL = the head) out of its FIFO. */
 static struct sealed *unlink_after(struct queue *q, struct fifo *f, struct sealed *before)

@@ -9,7 +9,7 @@ struct queue;
 struct queue *queue_new(void);
 void queue_free(struct queue *q); /* must be empty */
 
-bool queue_push(struct queue *q, struct sealed *s); /* at the tail of s->route; false = out of memory */
+bool queue_push(struct queue *q, struct sealed *s);               /* at the tail of s->route; false = out of memory */
 struct sealed *queue_head(const struct queue *q, uint32_t route); /* stays in the queue; NULL = empty */
 struct sealed *queue_pop(struct queue *q, uint32_t route);        /* the caller owns it now */
 /* Takes out the oldest request (by sealed_mono_ms) that `may_take` allows; NULL if none. For drop_oldest: what is in

@@ -12,7 +12,8 @@ static gcw_status refused(gcw_writer *w, gcw_signal signal, gcw_status status)
 
 /* ---- samples ----------------------------------------------------------------------------------------------------- */
 
-static gcw_status sample_append_slow(gcw_writer *w, struct interned *i, uint64_t bits, int64_t time_ms, gcw_receipt *receipt)
+static gcw_status sample_append_slow(gcw_writer *w, struct interned *i, uint64_t bits, int64_t time_ms,
+                                     gcw_receipt *receipt)
 {
     struct room_wait wait = {0};
     gcw_status status = GCW_ERR_FULL;
@@ -42,8 +43,8 @@ gcw_status gcw_sample_append(gcw_series *series, double value, int64_t time_ms, 
     return gcw_sample_append_bits(series, bits, time_ms, receipt);
 }
 
-static gcw_status sample_write(gcw_writer *w, struct destination *d, struct view block, struct view name, uint64_t bits, int64_t time_ms,
-                               gcw_receipt *receipt, gcw_error *err)
+static gcw_status sample_write(gcw_writer *w, struct destination *d, struct view block, struct view name, uint64_t bits,
+                               int64_t time_ms, gcw_receipt *receipt, gcw_error *err)
 {
     uint64_t hash = hash_bytes(block.p, block.n, w->seed), spread = hash_bytes(name.p, name.n, 0);
     struct room_wait wait = {0};
@@ -58,8 +59,8 @@ static gcw_status sample_write(gcw_writer *w, struct destination *d, struct view
     return refused(w, GCW_METRICS, status);
 }
 
-gcw_status gcw_sample_write_bits(gcw_writer *w, const gcw_label *labels, size_t count, uint64_t value_bits, int64_t time_ms,
-                                 gcw_receipt *receipt, gcw_error *err)
+gcw_status gcw_sample_write_bits(gcw_writer *w, const gcw_label *labels, size_t count, uint64_t value_bits,
+                                 int64_t time_ms, gcw_receipt *receipt, gcw_error *err)
 {
     gcw_error unused;
     err = err ? err : &unused;
@@ -71,7 +72,8 @@ gcw_status gcw_sample_write_bits(gcw_writer *w, const gcw_label *labels, size_t 
         return refused(w, GCW_METRICS, error_set(err, GCW_ERR_NOMEM, "out of memory"));
     gcw_status status = writer_labels(w, GCW_METRICS, labels, count, s, err);
     if (status == GCW_OK)
-        status = sample_write(w, d, buf_view(&s->labels.block), s->labels.metric_name, value_bits, time_ms, receipt, err);
+        status =
+            sample_write(w, d, buf_view(&s->labels.block), s->labels.metric_name, value_bits, time_ms, receipt, err);
     scratch_give(w, s);
     return status;
 }
@@ -94,13 +96,15 @@ static gcw_status line_fit(gcw_writer *w, struct view *line, gcw_error *err)
     gcw_error note;
     error_set(&note, GCW_OK, "a line of more than max_line_bytes was cut");
     if (w->config->line_policy == LINE_REJECT)
-        return error_set(err, GCW_ERR_TOO_LARGE, "a line of %zu bytes: max_line_bytes allows %zu", line->n, (size_t)max);
+        return error_set(err, GCW_ERR_TOO_LARGE, "a line of %zu bytes: max_line_bytes allows %zu", line->n,
+                         (size_t)max);
     line->n = utf8_cut(line->p, line->n, (size_t)max);
     note_change(w, GCW_LOGS, note.text);
     return GCW_OK;
 }
 
-static gcw_status metadata_fit(gcw_writer *w, const gcw_label *pairs, size_t count, struct scratch *s, struct view *block, gcw_error *err)
+static gcw_status metadata_fit(gcw_writer *w, const gcw_label *pairs, size_t count, struct scratch *s,
+                               struct view *block, gcw_error *err)
 {
     gcw_error why = {0};
     bool changed;
@@ -113,8 +117,8 @@ static gcw_status metadata_fit(gcw_writer *w, const gcw_label *pairs, size_t cou
     return status;
 }
 
-static gcw_status entry_append(gcw_writer *w, struct interned *stream, struct view line, int64_t time_ns, const gcw_label *metadata,
-                               size_t metadata_count, gcw_receipt *receipt, gcw_error *err)
+static gcw_status entry_append(gcw_writer *w, struct interned *stream, struct view line, int64_t time_ns,
+                               const gcw_label *metadata, size_t metadata_count, gcw_receipt *receipt, gcw_error *err)
 {
     struct view block = {0};
     struct scratch *s = NULL;
@@ -137,8 +141,8 @@ static gcw_status entry_append(gcw_writer *w, struct interned *stream, struct vi
     return refused(w, GCW_LOGS, status);
 }
 
-gcw_status gcw_entry_append(gcw_stream *stream, const void *line, size_t line_len, int64_t time_ns, const gcw_label *metadata,
-                            size_t metadata_count, gcw_receipt *receipt)
+gcw_status gcw_entry_append(gcw_stream *stream, const void *line, size_t line_len, int64_t time_ns,
+                            const gcw_label *metadata, size_t metadata_count, gcw_receipt *receipt)
 {
     struct interned *i = (struct interned *)stream;
     gcw_writer *w = destination_user(i->owner);
@@ -150,7 +154,8 @@ gcw_status gcw_entry_append(gcw_stream *stream, const void *line, size_t line_le
 /* The stream of a one-call entry stays interned, as the next call will most likely name it again; streams that were not
  * named for a while give way when the guard is at its bound. */
 gcw_status gcw_entry_write(gcw_writer *w, const gcw_label *labels, size_t count, const void *line, size_t line_len,
-                           int64_t time_ns, const gcw_label *metadata, size_t metadata_count, gcw_receipt *receipt, gcw_error *err)
+                           int64_t time_ns, const gcw_label *metadata, size_t metadata_count, gcw_receipt *receipt,
+                           gcw_error *err)
 {
     gcw_error unused;
     err = err ? err : &unused;
@@ -160,7 +165,8 @@ gcw_status gcw_entry_write(gcw_writer *w, const gcw_label *labels, size_t count,
         stream = gcw_stream_intern(w, labels, count, NULL, err);
     if (!stream)
         return err->code;
-    gcw_status status = entry_append(w, (struct interned *)stream, view_make(line, line_len), time_ns, metadata, metadata_count, receipt, err);
+    gcw_status status = entry_append(w, (struct interned *)stream, view_make(line, line_len), time_ns, metadata,
+                                     metadata_count, receipt, err);
     intern_keep(w->table[GCW_LOGS], (struct interned *)stream, clock_mono_ms());
     return status;
 }

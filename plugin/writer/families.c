@@ -6,14 +6,14 @@
 #include "writer/writer.h"
 
 #define FAMILIES_MAX 65536
-#define HELP_MAX 1024 /* Mimir's default for metadata; longer help is cut there, longer names are refused */
+#define HELP_MAX     1024 /* Mimir's default for metadata; longer help is cut there, longer names are refused */
 
 struct families {
     pthread_mutex_t lock;
     size_t count, cap; /* cap: a power of two */
     struct known {
         uint64_t family, content; /* family 0 = empty slot */
-    } *slot;
+    } * slot;
 };
 
 struct families *families_new(void)
@@ -56,8 +56,8 @@ static bool families_grow(struct families *f)
     return true;
 }
 
-bool families_update(struct families *f, const void *destination, gcw_metric_type type, struct view family, struct view help,
-                     struct view unit)
+bool families_update(struct families *f, const void *destination, gcw_metric_type type, struct view family,
+                     struct view help, struct view unit)
 {
     uint64_t key = hash_bytes(family.p, family.n, (uint64_t)(uintptr_t)destination) | 1;
     uint64_t content = hash_bytes(unit.p, unit.n, hash_bytes(help.p, help.n, (uint64_t)type));

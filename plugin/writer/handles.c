@@ -25,7 +25,8 @@ struct destination *writer_destination(gcw_writer *w, gcw_signal signal, const c
     return d;
 }
 
-gcw_status writer_labels(gcw_writer *w, gcw_signal signal, const gcw_label *labels, size_t count, struct scratch *s, gcw_error *err)
+gcw_status writer_labels(gcw_writer *w, gcw_signal signal, const gcw_label *labels, size_t count, struct scratch *s,
+                         gcw_error *err)
 {
     gcw_error why = {0};
     bool changed;
@@ -40,8 +41,8 @@ gcw_status writer_labels(gcw_writer *w, gcw_signal signal, const gcw_label *labe
     return status;
 }
 
-static struct interned *acquire(gcw_writer *w, gcw_signal signal, const gcw_label *labels, size_t count, const char *tenant,
-                                struct destination **d, gcw_error *err)
+static struct interned *acquire(gcw_writer *w, gcw_signal signal, const gcw_label *labels, size_t count,
+                                const char *tenant, struct destination **d, gcw_error *err)
 {
     if (!(*d = writer_destination(w, signal, tenant, err)))
         return NULL;
@@ -125,6 +126,7 @@ gcw_status gcw_metadata_write(gcw_writer *w, const gcw_metadata *metadata, const
         return error_set(err, GCW_ERR_INVALID, "metadata without a family name");
     gcw_status status = metadata_append(w, d, metadata, view_of(metadata->family));
     if (status == GCW_ERR_INVALID)
-        error_set(err, status, "metadata of \"%.100s\": unknown type, name too long, or text not UTF-8", metadata->family);
+        error_set(err, status, "metadata of \"%.100s\": unknown type, name too long, or text not UTF-8",
+                  metadata->family);
     return status;
 }

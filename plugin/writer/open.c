@@ -37,7 +37,8 @@ static uint32_t deliver_random(void *writer)
     return random_u32();
 }
 
-/* ---- parts -------------------------------------------------------------------------------------------------------- */
+/* ---- parts --------------------------------------------------------------------------------------------------------
+ */
 
 static bool locks_init(gcw_writer *w)
 {
@@ -61,7 +62,8 @@ static gcw_status statics_load(gcw_writer *w, gcw_signal signal, gcw_error *err)
 {
     struct label_rules *r = &w->rules[signal];
     size_t count;
-    gcw_status status = config_labels(w->config->signal[signal].labels, &w->static_text[signal], &w->statics[signal], &count, err);
+    gcw_status status =
+        config_labels(w->config->signal[signal].labels, &w->static_text[signal], &w->statics[signal], &count, err);
     if (status != GCW_OK || count == 0)
         return status;
     gcw_label *all = calloc(count + 1, sizeof *all);
@@ -125,7 +127,8 @@ static bool front_open(gcw_writer *w)
     uint64_t largest = 0;
     w->seed = (uint64_t)random_u32() << 32 | random_u32();
     for (int i = 0; i < GCW_SIGNALS; i++) {
-        bc.limits[i] = (struct batch_limits){c->signal[i].batch_bytes, c->signal[i].batch_records, c->signal[i].batch_age_ms};
+        bc.limits[i] =
+            (struct batch_limits){c->signal[i].batch_bytes, c->signal[i].batch_records, c->signal[i].batch_age_ms};
         bc.lanes[i] = (unsigned)c->signal[i].lanes;
         if (*c->signal[i].url)
             largest = MAX(largest, c->signal[i].batch_bytes);
@@ -143,7 +146,8 @@ static bool front_open(gcw_writer *w)
     for (int i = 0; w->batcher && i < GCW_SIGNALS; i++)
         if (*c->signal[i].url && !(w->home[i] = batcher_destination(w->batcher, (gcw_signal)i, c->signal[i].tenant)))
             return false;
-    const struct seal_config sc = {c->logs_compression == LOGS_GZIP ? SEAL_GZIP : SEAL_PLAIN, (int)c->compression_level};
+    const struct seal_config sc = {c->logs_compression == LOGS_GZIP ? SEAL_GZIP : SEAL_PLAIN,
+                                   (int)c->compression_level};
     w->sealer = sealer_new(&sc);
     return w->batcher && w->families && w->sealer;
 }
@@ -257,7 +261,8 @@ gcw_writer *gcw_writer_open(const gcw_config *config, const gcw_callbacks *callb
     return NULL;
 }
 
-/* ---- flush and close ----------------------------------------------------------------------------------------------- */
+/* ---- flush and close -----------------------------------------------------------------------------------------------
+ */
 
 static void flush_unlink(gcw_writer *w, struct flush *f)
 {

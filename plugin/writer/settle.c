@@ -53,9 +53,16 @@ void writer_settle(void *writer, const struct settlement *end)
         atomic_fetch_add(&w->lost_at_close, end->records);
     remember(w, end);
     const gcw_report r = {
-        .signal = s->signal, .outcome = end->outcome, .tenant = s->tenant, .records = end->records, .bytes = s->len,
-        .http_status = end->http_status, .attempts = end->attempts, .message = end->message ? end->message : "",
-        .first_time = s->first_time, .last_time = s->last_time,
+        .signal = s->signal,
+        .outcome = end->outcome,
+        .tenant = s->tenant,
+        .records = end->records,
+        .bytes = s->len,
+        .http_status = end->http_status,
+        .attempts = end->attempts,
+        .message = end->message ? end->message : "",
+        .first_time = s->first_time,
+        .last_time = s->last_time,
     };
     report(w, &r);
     /* the request is the queue's and otherwise immutable; its shares are the writer's */

@@ -74,7 +74,8 @@ static void signal_stats(gcw_writer *w, gcw_signal signal, gcw_signal_stats *out
     out->bytes_waiting = g->waiting_bytes;
     out->retries = g->retries;
     out->parked = g->parked;
-    out->oldest_waiting_ms = g->oldest_sealed_ms && now > g->oldest_sealed_ms ? (int64_t)(now - g->oldest_sealed_ms) : 0;
+    out->oldest_waiting_ms =
+        g->oldest_sealed_ms && now > g->oldest_sealed_ms ? (int64_t)(now - g->oldest_sealed_ms) : 0;
     out->last_http_status = c->last_http_status;
     snprintf(out->last_error, sizeof out->last_error, "%s", c->last_error);
     pthread_mutex_unlock(&w->lock);

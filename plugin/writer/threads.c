@@ -153,7 +153,10 @@ static void report_newest(gcw_writer *w)
         if (n == 0)
             continue;
         c->reported_newest += n;
-        const gcw_report r = {.signal = (gcw_signal)i, .outcome = GCW_DROPPED, .tenant = "", .records = n,
+        const gcw_report r = {.signal = (gcw_signal)i,
+                              .outcome = GCW_DROPPED,
+                              .tenant = "",
+                              .records = n,
                               .message = "memory_limit reached (overflow=drop_newest)"};
         if (!w->callbacks.report)
             continue;

@@ -14,7 +14,7 @@
 #include "config/config.h"
 
 #define SCRATCHES 16
-#define NOTES 64
+#define NOTES     64
 
 /* Counters of one signal; see gcw_signal_stats. */
 struct counters {
@@ -126,11 +126,12 @@ bool streams_expire(gcw_writer *w);
 struct families *families_new(void);
 void families_free(struct families *f);
 /* True when this content is new for the family and should go out. */
-bool families_update(struct families *f, const void *destination, gcw_metric_type type, struct view family, struct view help,
-                     struct view unit);
+bool families_update(struct families *f, const void *destination, gcw_metric_type type, struct view family,
+                     struct view help, struct view unit);
 gcw_status metadata_append(gcw_writer *w, struct destination *d, const gcw_metadata *m, struct view name);
 
-/* settle.c: the ends of records, called by deliver/ on the delivery thread (and by the encoder for what it throws away) */
+/* settle.c: the ends of records, called by deliver/ on the delivery thread (and by the encoder for what it throws away)
+ */
 void writer_settle(void *writer, const struct settlement *end);
 void writer_release(void *writer, struct sealed *s);
 void writer_drop(gcw_writer *w, struct sealed *s, const char *why);
