@@ -102,6 +102,24 @@ static bool unit_fits(struct series_parser *s, const struct meta *m)
     return false;
 }
 
+static bool text_check(struct series_parser *s, struct meta *m)
+{
+    switch (m->keyword) {
+    case KEYWORD_TYPE:
+        return type_read(s, m);
+    case KEYWORD_UNIT:
+        return unit_fits(s, m);
+    case KEYWORD_HELP:
+        break;
+    }
+    if (s->format == EXPOSITION_TEXT && view_trim(m->text).n == 0)
+        m->text.n = 0;
+    bool valid = utf8_valid(m->text.p, m->text.n);
+    if (!valid)
+        series_fail(s, m->text_at, "the help text is not valid UTF-8");
+    return valid;
+}
+
 /* p is behind the keyword. */
 static bool meta_read(struct series_parser *s, const char *p, struct meta *m)
 {
@@ -115,26 +133,23 @@ static bool meta_read(struct series_parser *s, const char *p, struct meta *m)
         stop = name_end(p, end);
         m->name = view_make(p, (size_t)(stop - p));
     }
-    if (m->name.n == 0)
-        return series_expected(s, p, "a metric name") != NULL;
-    if (memchr(m->name.p, 0, m->name.n))
-        return series_fail(s, p, "a NUL in the metric name") != NULL;
     bool text_optional = s->format == EXPOSITION_TEXT && m->keyword == KEYWORD_HELP;
-    if (stop == end ? !text_optional : !is_blank(s, *stop))
-        return series_expected(s, stop, "a blank after the metric name") != NULL;
+    const char *wrong = NULL;
+    if (m->name.n == 0)
+        wrong = "a metric name";
+    else if (stop == end ? !text_optional : !is_blank(s, *stop))
+        wrong = "a blank after the metric name";
+    if (wrong) {
+        series_expected(s, m->name.n ? stop : p, wrong);
+        return false;
+    }
     m->text_at = stop < end ? stop + 1 : end;
     m->text = view_make(m->text_at, (size_t)(end - m->text_at));
-    switch (m->keyword) {
-    case KEYWORD_TYPE:
-        return type_read(s, m);
-    case KEYWORD_UNIT:
-        return unit_fits(s, m);
-    case KEYWORD_HELP:
-        break;
+    if (memchr(m->name.p, 0, m->name.n)) {
+        series_fail(s, p, "a NUL in the metric name");
+        return false;
     }
-    if (s->format == EXPOSITION_TEXT && view_trim(m->text).n == 0)
-        m->text.n = 0;
-    return utf8_valid(m->text.p, m->text.n) || series_fail(s, m->text_at, "the help text is not valid UTF-8");
+    return text_check(s, m);
 }
 
 /* ---- the family ----------------------------------------------------------------------------------------------------- */

@@ -190,124 +190,6 @@ static bool labels_grow(struct series_parser *s)
     return p != NULL;
 }
 
-static inline bool is_name_label(struct view name) { return name.n == 8 && memcmp(name.p, "__name__", 8) == 0; }
-
-/* A checked name without quotes. */
-static void hint_learn(struct name_hint *h, struct view name, const char *end)
-{
-    const char *p = name.p;
-    size_t n = name.n;
-    if (n + 2 > HINT_BYTES || (size_t)(end - p) < n + 2 || p[n] != '=' || p[n + 1] != '"' || is_name_label(name))
-        return;
-    memcpy(h->text, p, n + 2);
-    h->length = (unsigned)n;
-    h->mask = (1U << (n + 2)) - 1;
-}
-
-#ifdef __SSE2__
-static inline bool hint_matches(const struct name_hint *h, const char *p, const char *readable)
-{
-    if (h->mask == 0 || readable - p < HINT_BYTES)
-        return false;
-    __m128i here = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i known = _mm_loadu_si128((const __m128i *)(const void *)h->text);
-    unsigned same = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(here, known));
-    return (same & h->mask) == h->mask;
-}
-
-/* Bits of the 16 bytes at p that are '"'; adds what else is to be looked at, '\' and bytes >= 0x80, to *other as top bits. */
-static inline uint64_t vector_quotes(const char *p, __m128i *other)
-{
-    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-    *other = _mm_or_si128(*other, _mm_or_si128(v, _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
-    return (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')));
-}
-
-/* The same of 64 bytes; false if there is anything else to look at. */
-static inline bool block_quotes(const char *p, uint64_t *quotes)
-{
-    __m128i other = _mm_setzero_si128();
-    uint64_t a = vector_quotes(p, &other), b = vector_quotes(p + 16, &other);
-    uint64_t c = vector_quotes(p + 32, &other), d = vector_quotes(p + 48, &other);
-    *quotes = a | b << 16 | c << 32 | d << 48;
-    return _mm_movemask_epi8(other) == 0;
-}
-
-/* The lowest set bit, taken out; some offset if there is none. */
-static inline uint16_t bit_take(uint64_t *bits, unsigned base)
-{
-    unsigned lowest = (unsigned)__builtin_ctzll(*bits | UINT64_C(1) << 63);
-    *bits &= *bits - 1;
-    return (uint16_t)(base + lowest);
-}
-
-static inline unsigned bits_count(uint64_t v) /* the popcnt instruction is not in the baseline */
-{
-    v -= (v >> 1) & UINT64_C(0x5555555555555555);
-    v = (v & UINT64_C(0x3333333333333333)) + ((v >> 2) & UINT64_C(0x3333333333333333));
-    v = (v + (v >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-    return (unsigned)((v * UINT64_C(0x0101010101010101)) >> 56);
-}
-
-#define INDEX_BYTES 1024 /* of a line's labels; the rest is read step by step */
-
-/* Offsets of the quotes from p on, up to the first block that has anything to look at closely. Writing six at a time
- * whether they are there or not is cheaper than guessing their number. */
-static size_t quotes_index(const struct series_parser *s, const char *p, uint16_t at[INDEX_BYTES + 8])
-{
-    size_t n = 0;
-    const char *end = s->line.p + s->line.n;
-    for (unsigned base = 0; base < INDEX_BYTES && p + base < end && s->readable - (p + base) >= 64; base += 64) {
-        uint64_t quotes;
-        if (!block_quotes(p + base, &quotes))
-            break;
-        size_t next = n + bits_count(quotes);
-        do {
-            at[n] = bit_take(&quotes, base);
-            at[n + 1] = bit_take(&quotes, base);
-            at[n + 2] = bit_take(&quotes, base);
-            at[n + 3] = bit_take(&quotes, base);
-            at[n + 4] = bit_take(&quotes, base);
-            at[n + 5] = bit_take(&quotes, base);
-            n += 6;
-        } while (quotes);
-        n = next;
-    }
-    return n;
-}
-
-/* Reads labels as long as they have the names of the last line and nothing out of the ordinary; stops before the first
- * that is not so. With the quotes found beforehand no step waits for the end of the value before it. */
-static const char *labels_predicted(struct series_parser *s, const char *p)
-{
-    const char *base = p, *end = s->line.p + s->line.n;
-    uint16_t at[INDEX_BYTES + 8];
-    size_t n = quotes_index(s, p, at), count = s->count;
-    gcw_label *labels = s->labels;
-    for (size_t q = 0; q + 1 < n && count < HINTS; q += 2) {
-        const struct name_hint *h = &s->hints[count];
-        const char *open = base + at[q], *close = base + at[q + 1];
-        if (open != p + h->length + 1 || close + 1 >= end || (close[1] != ',' && close[1] != '}') ||
-            !hint_matches(h, p, s->readable))
-            break;
-        labels[count++] = (gcw_label){p, h->length, open + 1, (size_t)(close - open) - 1};
-        p = close + 1;
-        if (*p == '}')
-            break;
-        p++;
-        p += p < end && *p == ' ' && s->format == EXPOSITION_TEXT;
-    }
-    s->count = count;
-    return p;
-}
-#else
-static const char *labels_predicted(struct series_parser *s, const char *p)
-{
-    (void)s;
-    return p;
-}
-#endif
-
 enum place { IN_SAMPLE, IN_EXEMPLAR };
 
 /* A quoted string where a label name may stand: behind it ',' or '}' makes it the metric's name. Returns the position
@@ -365,7 +247,7 @@ static const char *labels_read(struct series_parser *s, const char *p, enum plac
 {
     const char *end = s->line.p + s->line.n;
     if (place == IN_SAMPLE)
-        p = labels_predicted(s, p);
+        p = labels_predict(s, p);
     for (;;) {
         p = blanks_skip(s, p);
         if (p < end && *p == '}')

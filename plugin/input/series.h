@@ -38,6 +38,14 @@ struct series_parser {
 bool series_parse(struct series_parser *s, struct view line, struct exposition_sample *out);
 void series_parser_free(struct series_parser *s);
 
+static inline bool is_name_label(struct view name) { return name.n == 8 && memcmp(name.p, "__name__", 8) == 0; }
+
+/* Remembers a checked bare name, if `="` follows it and it is short. */
+void hint_learn(struct name_hint *h, struct view name, const char *end);
+/* Reads the labels from p on (behind '{') as long as they have the names remembered and nothing out of the ordinary;
+ * returns where it stopped: at '}' or before a label. The array has room for HINTS of them. */
+const char *labels_predict(struct series_parser *s, const char *p);
+
 /* Parts that metadata lines share. Each returns the end of what it read, NULL with `why` filled otherwise. */
 const char *name_end(const char *p, const char *end); /* of a metric name in bare letters; p if there is none */
 /* A quoted string at p (the opening quote); the text is unescaped. */
