@@ -1,5 +1,6 @@
 /* Fuzz target: the JSON-line reader takes any bytes, agrees with jansson on what is JSON, and on the line's text when that
- * is a string. Where jansson refuses a number it can't hold, or a NUL in a key, the reader may differ. */
+ * is a string. Where jansson refuses a number it can't hold or a NUL in a key, or lets a raw NUL behind a number pass, the
+ * reader may differ. */
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -27,7 +28,8 @@ static void verdict_check(struct view line, bool ok, const struct json_line *out
     json_error_t e;
     json_t *j = json_loadb(line.p, line.n, JSON_ALLOW_NUL, &e);
     enum json_error_code code = j ? json_error_unknown : json_error_code(&e);
-    if (code != json_error_numeric_overflow && code != json_error_null_byte_in_key)
+    bool comparable = code != json_error_numeric_overflow && code != json_error_null_byte_in_key;
+    if (comparable && !(j && line.n > 0 && memchr(line.p, 0, line.n)))
         ENSURE(ok == json_is_object(j));
     const json_t *msg = json_object_get(j, "msg");
     if (ok && json_is_string(msg))

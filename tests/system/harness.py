@@ -1,0 +1,120 @@
+"""What the system tests share: the tool, servers on free loopback ports, waiting with a deadline."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.parse
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+GCW = os.environ.get("GCW") or str(ROOT / "build" / "gcw")
+TOKEN = "glc_EXAMPLEtokenForTests0123456789"
+
+
+def clean_env(**more):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("GCW_") and not k.lower().endswith("_proxy")}
+    env.update(more)
+    return env
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(what, condition, seconds=30):
+    """Returns the first true value of condition()."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            value = condition()
+        except (OSError, urllib.error.URLError, json.JSONDecodeError):
+            value = None
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds} s")
+        time.sleep(0.05)
+
+
+def get(url, data=None, headers=None):
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers or {}), timeout=20) as r:
+        return r.read().decode()
+
+
+def get_json(url):
+    return json.loads(get(url))
+
+
+def need(program):
+    """Path of a Debian-packaged server, or a loud skip."""
+    path = os.environ.get(program.upper().replace("-", "_")) or shutil.which(program)
+    if not path:
+        print(f"SKIPPED: {program} not found")
+        raise unittest.SkipTest(f"{program} not found")
+    return path
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="gcw-test-"))
+        self.processes = []
+
+    def tearDown(self):
+        for p in self.processes:
+            if p.poll() is None:
+                p.terminate()
+        for p in self.processes:
+            try:
+                p.wait(10)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                p.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def start(self, *args, env=None):
+        log = open(self.dir / f"{pathlib.Path(args[0]).name}-{len(self.processes)}.log", "wb")
+        p = subprocess.Popen(args, stdout=log, stderr=subprocess.STDOUT, cwd=self.dir, env=env or clean_env())
+        log.close()
+        self.processes.append(p)
+        return p
+
+    def gcw(self, *args, stdin=None, env=None, timeout=120):
+        """Runs the tool to its end."""
+        return subprocess.run([GCW, *map(str, args)], input=stdin, capture_output=True, env=clean_env(**(env or {})), cwd=self.dir,
+                              timeout=timeout)
+
+    def receive(self, *args):
+        """A stand-in receiver; returns its base URL. What it accepts goes to self.accepted."""
+        self.accepted = self.dir / "accepted.ndjson"
+        port = self.dir / f"port{len(self.processes)}"
+        self.receiver = self.start(GCW, "receive", "--port-file", str(port), "--out", str(self.accepted), *map(str, args))
+        wait_for("gcw receive", lambda: port.exists() and port.read_text().strip())
+        return "http://127.0.0.1:" + port.read_text().strip()
+
+    def records(self, kind):
+        if not self.accepted.exists():
+            return []
+        with open(self.accepted) as f:
+            return [r for r in map(json.loads, f) if r["type"] == kind]
+
+    def token_file(self, token=TOKEN):
+        path = self.dir / "token"
+        path.write_text(token + "\n")
+        path.chmod(0o600)
+        return path
+
+
+def summary(run):
+    return json.loads(run.stdout.decode().strip().splitlines()[-1])
+
+
+__all__ = [n for n in dir() if not n.startswith("_")]
