@@ -11,7 +11,7 @@ struct exposition {
     struct series_parser parser;
     struct family family;
     struct view piece; /* being fed */
-    bool eof; /* # EOF was read */
+    bool eof;          /* # EOF was read */
     gcw_status status;
 };
 
@@ -36,7 +36,7 @@ void exposition_free(struct exposition *e)
     free(e);
 }
 
-/* ---- lines ------------------------------------------------------------------------------------------------------------ */
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
 
 static void line_malformed(struct exposition *e, uint64_t number, const char *why, struct view line)
 {
@@ -137,11 +137,12 @@ gcw_status exposition_end(struct exposition *e)
         return e->status;
     family_flush(&e->family, &e->handler);
     if (e->parser.format == EXPOSITION_OPENMETRICS && !e->eof)
-        line_malformed(e, MAX(e->lines.number, (uint64_t)1), "the input ends without # EOF: it may be cut off", view_of(""));
+        line_malformed(e, MAX(e->lines.number, (uint64_t)1), "the input ends without # EOF: it may be cut off",
+                       view_of(""));
     return GCW_OK;
 }
 
-/* ---- detection -------------------------------------------------------------------------------------------------------- */
+/* ---- detection --------------------------------------------------------------------------------------------------- */
 
 /* Cuts the first line off `text`. */
 static struct view line_next(struct view *text)

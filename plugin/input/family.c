@@ -13,7 +13,7 @@ struct meta {
     gcw_metric_type type;
 };
 
-#define IN_TEXT 1u
+#define IN_TEXT        1u
 #define IN_OPENMETRICS 2u
 
 static unsigned format_bit(const struct series_parser *s)
@@ -47,7 +47,7 @@ static const struct {
     {"stateset", GCW_TYPE_STATESET, IN_OPENMETRICS},
 };
 
-/* ---- reading a line ------------------------------------------------------------------------------------------------- */
+/* ---- reading a line ---------------------------------------------------------------------------------------------- */
 
 static bool is_blank(const struct series_parser *s, char c)
 {
@@ -71,7 +71,8 @@ static const char *keyword_read(const struct series_parser *s, const char *p, co
         return NULL;
     for (size_t i = 0; i < ARRAY_LEN(keywords); i++) {
         size_t n = strlen(keywords[i].name);
-        if (!(keywords[i].formats & format_bit(s)) || !view_starts(view_make(word, (size_t)(end - word)), keywords[i].name))
+        if (!(keywords[i].formats & format_bit(s)) ||
+            !view_starts(view_make(word, (size_t)(end - word)), keywords[i].name))
             continue;
         *keyword = keywords[i].keyword;
         const char *next = gap_end(s, word + n, end);
@@ -152,7 +153,7 @@ static bool meta_read(struct series_parser *s, const char *p, struct meta *m)
     return text_check(s, m);
 }
 
-/* ---- the family ----------------------------------------------------------------------------------------------------- */
+/* ---- the family -------------------------------------------------------------------------------------------------- */
 
 void family_flush(struct family *f, const struct exposition_handler *h)
 {
@@ -218,7 +219,7 @@ static bool family_set(struct family *f, const struct meta *m, bool quotes)
 /* Samples of a family carry its name, or the name and one of these. */
 static bool name_belongs(struct view sample, struct view family)
 {
-    static const char *const suffixes[] = {"",       "_bucket", "_sum",     "_count", "_total",
+    static const char *const suffixes[] = {"",         "_bucket", "_sum",    "_count", "_total",
                                            "_created", "_info",   "_gcount", "_gsum"};
     if (sample.n < family.n || memcmp(sample.p, family.p, family.n) != 0)
         return false;
@@ -245,7 +246,8 @@ static bool meta_fits(const struct family *f, struct series_parser *s, const str
     return true;
 }
 
-enum comment family_comment(struct family *f, struct series_parser *s, struct view line, const struct exposition_handler *h)
+enum comment family_comment(struct family *f, struct series_parser *s, struct view line,
+                            const struct exposition_handler *h)
 {
     struct meta m = {0};
     s->line = line;

@@ -16,7 +16,8 @@ struct family {
 
 enum comment { COMMENT_OK, COMMENT_EOF, COMMENT_BAD };
 
-/* A line that starts with '#'. COMMENT_BAD: s->why or s->nomem. A line of another family hands the last one over first. */
+/* A line that starts with '#'. COMMENT_BAD: s->why or s->nomem. A line of another family hands the last one over first.
+ */
 enum comment family_comment(struct family *f, struct series_parser *s, struct view line,
                             const struct exposition_handler *h);
 /* A sample was read; its name is s->name. Its family's metadata go out before it. */

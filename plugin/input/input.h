@@ -5,32 +5,33 @@
 
 #include "base/base.h"
 
-/* ---- lines: splits a byte stream at LF -------------------------------------------------------------------------- */
+/* ---- lines: splits a byte stream at LF --------------------------------------------------------------------------- */
 
 struct lines {
-    struct buf tail;    /* the unfinished line */
-    uint64_t number;    /* of the last line given out, from 1 */
-    size_t max_bytes;   /* at least 1; a longer line is given out cut, once, with `cut` set */
+    struct buf tail;  /* the unfinished line */
+    uint64_t number;  /* of the last line given out, from 1 */
+    size_t max_bytes; /* at least 1; a longer line is given out cut, once, with `cut` set */
     bool skipping;
 };
-typedef void line_fn(void *user, uint64_t number, struct view line, bool cut); /* without LF, with CR if there was one */
+typedef void line_fn(void *user, uint64_t number, struct view line,
+                     bool cut); /* without LF, with CR if there was one */
 /* Complete lines inside `data` are given out in place, without a copy. */
 gcw_status lines_feed(struct lines *l, const char *data, size_t n, line_fn *fn, void *user);
 gcw_status lines_end(struct lines *l, line_fn *fn, void *user); /* the last line, if it had no LF */
 void lines_free(struct lines *l);
 
-/* ---- exposition: Prometheus text 0.0.4 and OpenMetrics 1.0 ---------------------------------------------------------- */
+/* ---- exposition: Prometheus text 0.0.4 and OpenMetrics 1.0 ------------------------------------------------------- */
 
 enum exposition_format { EXPOSITION_TEXT, EXPOSITION_OPENMETRICS };
 
 struct exposition_sample {
     const gcw_label *labels; /* [0] is __name__; the rest in the order written; values unescaped */
     size_t count;
-    struct view series;      /* name and labels as written: equal text is the same series (a key to cache handles by) */
-    uint64_t value_bits;     /* any NaN as 0x7ff8000000000001, as Prometheus' parsers do */
-    uint64_t line;           /* number of its line, from 1 */
+    struct view series;  /* name and labels as written: equal text is the same series (a key to cache handles by) */
+    uint64_t value_bits; /* any NaN as 0x7ff8000000000001, as Prometheus' parsers do */
+    uint64_t line;       /* number of its line, from 1 */
     bool has_time;
-    int64_t time_ms;         /* 0.0.4: as written; OpenMetrics: seconds, rounded to the nearest ms */
+    int64_t time_ms; /* 0.0.4: as written; OpenMetrics: seconds, rounded to the nearest ms */
 };
 
 struct exposition_family { /* metadata, complete when the next family or the end comes */
@@ -56,15 +57,16 @@ gcw_status exposition_end(struct exposition *e);
 /* Guesses the format from the first bytes and, where the input can be seeked, the last ones (both may be empty). */
 enum exposition_format exposition_detect(struct view head, struct view tail);
 
-/* ---- timestamps in log lines ------------------------------------------------------------------------------------------ */
+/* ---- timestamps in log lines ------------------------------------------------------------------------------------- */
 
-/* A parsed --timestamp-format: rfc3339, unix_s, unix_ms, unix_us, unix_ns, auto, or a strptime(3) pattern (%f = fraction). */
+/* A parsed --timestamp-format: rfc3339, unix_s, unix_ms, unix_us, unix_ns, auto, or a strptime(3) pattern (%f =
+ * fraction). */
 struct time_format;
 struct time_format *time_format_new(const char *text, gcw_error *err);
 void time_format_free(struct time_format *f);
 bool time_parse(const struct time_format *f, struct view text, int64_t *unix_ns);
 
-/* ---- JSON lines ------------------------------------------------------------------------------------------------------ */
+/* ---- JSON lines -------------------------------------------------------------------------------------------------- */
 
 /* Which keys of a JSON object line become what. A key may be a path "a.b.c"; the whole name is tried first. */
 struct json_key {

@@ -1,4 +1,5 @@
-/* The JSON-line reader: one pass over the line lists the members of its object, then the keys asked for are looked up. */
+/* The JSON-line reader: one pass over the line lists the members of its object, then the keys asked for are looked up.
+ */
 #include <stdlib.h>
 
 #include "input/input.h"
@@ -24,7 +25,7 @@ struct json_reader {
 
 enum { KEY_TIME, KEY_LINE, KEY_LABELS };
 
-/* ---- configuration ---------------------------------------------------------------------------------------------------- */
+/* ---- configuration ----------------------------------------------------------------------------------------------- */
 
 static bool wanted_set(struct wanted *w, const char *path, const char *as)
 {
@@ -87,7 +88,7 @@ void json_reader_free(struct json_reader *r)
     free(r);
 }
 
-/* ---- looking up ----------------------------------------------------------------------------------------------------------- */
+/* ---- looking up -------------------------------------------------------------------------------------------------- */
 
 static bool members_add(struct json_reader *r, const struct json_member *m)
 {
@@ -171,7 +172,7 @@ static bool path_find(const struct json_reader *r, const struct wanted *w, struc
     return true;
 }
 
-/* ---- a line ---------------------------------------------------------------------------------------------------------------- */
+/* ---- a line ------------------------------------------------------------------------------------------------------ */
 
 static gcw_status line_scan(struct json_reader *r, struct view line, gcw_error *err)
 {

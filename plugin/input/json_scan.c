@@ -36,7 +36,7 @@ static bool scan_over(struct json_scan *s, char c, const char *why)
     return true;
 }
 
-/* ---- strings ------------------------------------------------------------------------------------------------------------ */
+/* ---- strings ----------------------------------------------------------------------------------------------------- */
 
 /* The first '"', '\' or control character from p on, or end; *high is set if a byte >= 0x80 was passed. */
 static const char *string_stop(const char *p, const char *end, bool *high)
@@ -174,7 +174,7 @@ static size_t string_copy(struct view raw, char *out)
     return o;
 }
 
-/* ---- numbers and words --------------------------------------------------------------------------------------------------- */
+/* ---- numbers and words ------------------------------------------------------------------------------------------- */
 
 static bool digits_skip(struct json_scan *s)
 {
@@ -230,7 +230,7 @@ static bool scalar_read(struct json_scan *s, struct json_value *out)
     return c == '-' || (c >= '0' && c <= '9') ? number_read(s, out) : word_read(s, out);
 }
 
-/* ---- nesting --------------------------------------------------------------------------------------------------------------- */
+/* ---- nesting ----------------------------------------------------------------------------------------------------- */
 
 struct nest {
     unsigned depth;
@@ -324,7 +324,7 @@ bool json_value_read(struct json_scan *s, struct json_value *out)
     return scan_peek(s) == '{' || scan_peek(s) == '[' ? nested_read(s, out) : scalar_read(s, out);
 }
 
-/* ---- objects ------------------------------------------------------------------------------------------------------------------ */
+/* ---- objects ----------------------------------------------------------------------------------------------------- */
 
 bool json_object_enter(struct json_scan *s)
 {
@@ -350,7 +350,7 @@ bool json_text_end(struct json_scan *s)
     return s->p == s->end || scan_fail(s, s->p, "more text behind the object");
 }
 
-/* ---- text of values ------------------------------------------------------------------------------------------------------------ */
+/* ---- text of values ---------------------------------------------------------------------------------------------- */
 
 bool json_text_needs_copy(const struct json_value *v)
 {

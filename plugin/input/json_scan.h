@@ -29,9 +29,9 @@ struct json_scan json_scan_of(struct view text);
 
 /* Each moves p behind what it read; false with `why` set. Values are checked through and through. */
 bool json_value_read(struct json_scan *s, struct json_value *out);
-bool json_object_enter(struct json_scan *s);                          /* over '{' */
+bool json_object_enter(struct json_scan *s);                                   /* over '{' */
 bool json_member_read(struct json_scan *s, bool first, struct json_member *m); /* false without `why`: '}' was read */
-bool json_text_end(struct json_scan *s);                              /* nothing but white space is left */
+bool json_text_end(struct json_scan *s);                                       /* nothing but white space is left */
 
 /* The characters of a string, or the value's text without white space between its tokens. At most raw.n bytes at out;
  * returns the number. The value must come from json_value_read(). */

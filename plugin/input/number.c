@@ -8,11 +8,11 @@
 #include <stdlib.h>
 
 #define MANTISSA_DIGITS 19
-#define POW10_MAX 19
-#define EXPONENT_CAP 100000000 /* past the longest line: a larger exponent changes nothing more */
-#define SIGN_BIT (UINT64_C(1) << 63)
-#define NORMAL_NAN UINT64_C(0x7ff8000000000001)
-#define POSITIVE_INF UINT64_C(0x7ff0000000000000)
+#define POW10_MAX       19
+#define EXPONENT_CAP    100000000 /* past the longest line: a larger exponent changes nothing more */
+#define SIGN_BIT        (UINT64_C(1) << 63)
+#define NORMAL_NAN      UINT64_C(0x7ff8000000000001)
+#define POSITIVE_INF    UINT64_C(0x7ff0000000000000)
 
 __extension__ typedef unsigned __int128 wide;
 
@@ -39,7 +39,7 @@ static const uint64_t pow10_int[POW10_MAX + 1] = {
     UINT64_C(10000000000000000000),
 };
 
-/* ---- reading ------------------------------------------------------------------------------------------------------ */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static bool digit_at(const char *p, const char *end) { return p < end && (unsigned char)(*p - '0') <= 9; }
 
@@ -102,7 +102,7 @@ const char *decimal_scan(const char *p, const char *end, struct decimal *d)
     return p;
 }
 
-/* ---- to integers -------------------------------------------------------------------------------------------------- */
+/* ---- to integers ------------------------------------------------------------------------------------------------- */
 
 static bool magnitude_scaled(const struct decimal *d, int k, uint64_t *out)
 {
@@ -129,7 +129,7 @@ bool decimal_scaled(const struct decimal *d, int shift, int64_t *out)
     return true;
 }
 
-/* ---- to doubles --------------------------------------------------------------------------------------------------- */
+/* ---- to doubles -------------------------------------------------------------------------------------------------- */
 
 static uint64_t double_bits(double v)
 {
@@ -227,7 +227,7 @@ enum number_status decimal_double(const struct decimal *d, struct view text, uin
     return status;
 }
 
-/* ---- tokens ------------------------------------------------------------------------------------------------------- */
+/* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
 static bool word_is(struct view v, const char *lower)
 {

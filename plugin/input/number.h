@@ -9,7 +9,7 @@ struct decimal {
     uint64_t mantissa; /* the first 19 significant digits at most */
     int exponent;      /* of ten, for the mantissa */
     bool negative;
-    bool truncated;    /* a digit other than 0 did not fit the mantissa */
+    bool truncated;     /* a digit other than 0 did not fit the mantissa */
     unsigned char next; /* the first digit that did not fit */
 };
 

@@ -1,7 +1,7 @@
 /* Labels the short way: lines next to each other mostly have the same label names in the same order, so a name that was
- * checked on an earlier line needs comparing only. The quotes of the line are found beforehand, 64 bytes a step, so that no
- * label waits for the end of the value before it. Whatever is out of the ordinary (an escape, a byte >= 0x80, another
- * name, odd blanks) is left to series.c, which reads the same grammar step by step. */
+ * checked on an earlier line needs comparing only. The quotes of the line are found beforehand, 64 bytes a step, so
+ * that no label waits for the end of the value before it. Whatever is out of the ordinary (an escape, a byte >= 0x80,
+ * another name, odd blanks) is left to series.c, which reads the same grammar step by step. */
 #include "input/series.h"
 
 #ifdef __SSE2__
@@ -30,7 +30,8 @@ static inline bool hint_matches(const struct name_hint *h, const char *p, const 
     return (same & h->mask) == h->mask;
 }
 
-/* Bits of the 16 bytes at p that are '"'; adds what else is to be looked at, '\' and bytes >= 0x80, to *other as top bits. */
+/* Bits of the 16 bytes at p that are '"'; adds what else is to be looked at, '\' and bytes >= 0x80, to *other as top
+ * bits. */
 static inline uint64_t vector_quotes(const char *p, __m128i *other)
 {
     __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);

@@ -2,8 +2,8 @@
  * stricter than the written format or looser than it. Differences, all on purpose: a raw line feed can't stand in a
  * quoted string (the written format forbids it), negative times pass in 0.0.4, and names must be valid UTF-8.
  *
- * Hot path: labels point into the line; only a string with a backslash is copied. Vectors may reach behind the line, as far
- * as the caller says that memory is readable; what stands there decides nothing. */
+ * Hot path: labels point into the line; only a string with a backslash is copied. Vectors may reach behind the line, as
+ * far as the caller says that memory is readable; what stands there decides nothing. */
 #include "input/series.h"
 
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 #include <emmintrin.h>
 #endif
 
-/* ---- complaints ----------------------------------------------------------------------------------------------------- */
+/* ---- complaints -------------------------------------------------------------------------------------------------- */
 
 const char *series_fail(struct series_parser *s, const char *at, const char *fmt, ...)
 {
@@ -48,7 +48,7 @@ static const char *out_of_memory(struct series_parser *s)
     return NULL;
 }
 
-/* ---- characters ----------------------------------------------------------------------------------------------------- */
+/* ---- characters -------------------------------------------------------------------------------------------------- */
 
 enum { CHAR_LABEL = 1, CHAR_METRIC = 2, CHAR_DIGIT = 4 };
 
@@ -83,7 +83,7 @@ static inline const char *blanks_skip(const struct series_parser *s, const char 
     return p;
 }
 
-/* ---- quoted strings --------------------------------------------------------------------------------------------------- */
+/* ---- quoted strings ---------------------------------------------------------------------------------------------- */
 
 #ifdef __SSE2__
 /* Bits for the bytes at p that are '"' or '\\', and for those >= 0x80. */
@@ -133,7 +133,8 @@ size_t text_unescape(char *out, const char *p, size_t n, bool quotes)
 }
 
 /* `at` is the first backslash of the string that starts at p. */
-static const char *quoted_unescape(struct series_parser *s, const char *p, const char *at, bool *high, struct view *text)
+static const char *quoted_unescape(struct series_parser *s, const char *p, const char *at, bool *high,
+                                   struct view *text)
 {
     const char *end = s->line.p + s->line.n, *close = at;
     while (close < end && *close != '"') {
@@ -176,7 +177,7 @@ const char *quoted_read(struct series_parser *s, const char *p, struct view *tex
     return quoted_body(s, p + 1, text, what);
 }
 
-/* ---- labels ----------------------------------------------------------------------------------------------------------- */
+/* ---- labels ------------------------------------------------------------------------------------------------------ */
 
 static bool labels_grow(struct series_parser *s)
 {
@@ -194,7 +195,8 @@ enum place { IN_SAMPLE, IN_EXEMPLAR };
 
 /* A quoted string where a label name may stand: behind it ',' or '}' makes it the metric's name. Returns the position
  * behind the string and sets *is_metric. */
-static const char *name_quoted(struct series_parser *s, const char *p, enum place place, struct view *name, bool *is_metric)
+static const char *name_quoted(struct series_parser *s, const char *p, enum place place, struct view *name,
+                               bool *is_metric)
 {
     const char *open = p, *end = s->line.p + s->line.n;
     p = quoted_read(s, p, name, "quoted name");
@@ -215,9 +217,10 @@ static const char *name_quoted(struct series_parser *s, const char *p, enum plac
     return p;
 }
 
-/* Bare or quoted, and the '="' behind it with whatever blanks are allowed; returns where the value starts. A metric name
- * among the labels is taken note of: then the place behind it is returned and *is_metric set. */
-static const char *label_name(struct series_parser *s, const char *p, enum place place, struct view *name, bool *is_metric)
+/* Bare or quoted, and the '="' behind it with whatever blanks are allowed; returns where the value starts. A metric
+ * name among the labels is taken note of: then the place behind it is returned and *is_metric set. */
+static const char *label_name(struct series_parser *s, const char *p, enum place place, struct view *name,
+                              bool *is_metric)
 {
     const char *end = s->line.p + s->line.n;
     *is_metric = false;
@@ -275,7 +278,7 @@ static const char *labels_read(struct series_parser *s, const char *p, enum plac
     }
 }
 
-/* ---- name ------------------------------------------------------------------------------------------------------------- */
+/* ---- name -------------------------------------------------------------------------------------------------------- */
 
 /* Notes whether the name differs from the last sample's, and keeps it past this line. */
 static bool name_keep(struct series_parser *s)
@@ -324,7 +327,7 @@ static const char *series_read(struct series_parser *s)
     return p;
 }
 
-/* ---- value, time, exemplar --------------------------------------------------------------------------------------------- */
+/* ---- value, time, exemplar --------------------------------------------------------------------------------------- */
 
 /* Ends of tokens behind the labels: 0.0.4 ends them at blanks and tabs, OpenMetrics at blanks. */
 static inline bool token_ends(const struct series_parser *s, const char *p, const char *end)
@@ -437,7 +440,7 @@ static const char *tail_openmetrics(struct series_parser *s, const char *p, stru
     return p && exemplar_starts(s, p) ? exemplar_read(s, p) : p;
 }
 
-/* ---- the line ----------------------------------------------------------------------------------------------------------- */
+/* ---- the line ---------------------------------------------------------------------------------------------------- */
 
 bool series_parse(struct series_parser *s, struct view line, struct exposition_sample *out)
 {

@@ -4,9 +4,9 @@
 
 #include "input/input.h"
 
-#define WHY_BYTES 256
+#define WHY_BYTES  256
 #define HINT_BYTES 16
-#define HINTS 32
+#define HINTS      32
 
 /* The label name last seen at a position, with `="` behind it: lines next to each other mostly have the same names in
  * the same order, and what was checked once needs comparing only. mask = 0: none. */
@@ -27,7 +27,7 @@ struct series_parser {
     bool name_changed; /* it differs from the one before */
     struct view line;
     const char *readable; /* memory from the line to here may be read: at least its end */
-    const char *start; /* of the sample in the line */
+    const char *start;    /* of the sample in the line */
     char why[WHY_BYTES];
     bool nomem;
     struct name_hint hints[HINTS];

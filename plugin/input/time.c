@@ -6,7 +6,7 @@
 #include "input/input.h"
 #include "input/number.h"
 
-#define NS_PER_S 1000000000
+#define NS_PER_S         1000000000
 #define PATTERN_TEXT_MAX 256 /* longer texts are no times */
 
 enum time_kind { TIME_RFC3339, TIME_UNIX, TIME_AUTO, TIME_PATTERN };
@@ -35,7 +35,7 @@ static bool ns_from(int64_t seconds, int64_t ns, int64_t *out)
     return all == *out;
 }
 
-/* ---- calendar ----------------------------------------------------------------------------------------------------------- */
+/* ---- calendar ---------------------------------------------------------------------------------------------------- */
 
 static int days_in_month(int64_t year, int month)
 {
@@ -53,7 +53,7 @@ static int64_t days_from_civil(int64_t year, int month, int day)
     return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
 }
 
-/* ---- RFC 3339 ------------------------------------------------------------------------------------------------------------ */
+/* ---- RFC 3339 ---------------------------------------------------------------------------------------------------- */
 
 /* Exactly n digits at p. */
 static bool digits_read(const char *p, size_t n, int *out)
@@ -105,7 +105,8 @@ static bool rfc3339_parse(struct view v, int64_t *unix_ns)
     if (!digits_read(v.p, 4, &year) || !digits_read(v.p + 5, 2, &month) || !digits_read(v.p + 8, 2, &day) ||
         !digits_read(v.p + 11, 2, &hour) || !digits_read(v.p + 14, 2, &minute) || !digits_read(v.p + 17, 2, &second))
         return false;
-    if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) || hour > 23 || minute > 59 || second > 60)
+    if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) || hour > 23 || minute > 59 ||
+        second > 60)
         return false;
     if (v.p[at] == '.') {
         size_t digits = fraction_read(v.p + at + 1, v.n - at - 1, &ns);
@@ -119,7 +120,7 @@ static bool rfc3339_parse(struct view v, int64_t *unix_ns)
     return ns_from(seconds, ns, unix_ns);
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 static bool number_read(struct view v, struct decimal *d)
 {
@@ -149,7 +150,7 @@ static bool auto_parse(struct view v, int64_t *unix_ns)
     return decimal_scaled(&d, shift, unix_ns);
 }
 
-/* ---- strptime patterns ----------------------------------------------------------------------------------------------------- */
+/* ---- strptime patterns ------------------------------------------------------------------------------------------- */
 
 static bool pattern_read(const struct time_format *f, const char *text, int64_t *unix_ns)
 {
@@ -198,26 +199,28 @@ static gcw_status pattern_check(const char *pattern, const char **fraction, gcw_
                 return error_set(err, GCW_ERR_INVALID, "timestamp format \"%s\": %%f stands twice", pattern);
             *fraction = start;
         } else if (*p == 'Z') {
-            return error_set(err, GCW_ERR_INVALID,
-                             "timestamp format \"%s\": %%Z reads no zone, as names of zones are ambiguous; use %%z, or write"
-                             " the name out if the times are UTC", pattern);
+            return error_set(
+                err, GCW_ERR_INVALID,
+                "timestamp format \"%s\": %%Z reads no zone, as names of zones are ambiguous; use %%z, or write"
+                " the name out if the times are UTC",
+                pattern);
         } else if (*p == 's') {
             return error_set(err, GCW_ERR_INVALID, "timestamp format \"%s\": %%s depends on the time zone; use unix_s",
                              pattern);
         } else if (*p == 0 || !strchr("aAbBcCdDeFgGhHIjklmMnprRStTuUVwWxXyYz%", *p)) {
-            return error_set(err, GCW_ERR_INVALID, "timestamp format \"%s\": %.*s is no conversion of strptime", pattern,
-                             (int)(p - start) + (*p != 0), start);
+            return error_set(err, GCW_ERR_INVALID, "timestamp format \"%s\": %.*s is no conversion of strptime",
+                             pattern, (int)(p - start) + (*p != 0), start);
         }
         year |= *p && strchr("YyFDcx", *p);
         p++;
     }
     if (!year)
-        return error_set(err, GCW_ERR_INVALID, "timestamp format \"%s\": no year in it (%%Y, %%y, %%F, %%D, %%c or %%x)",
-                         pattern);
+        return error_set(err, GCW_ERR_INVALID,
+                         "timestamp format \"%s\": no year in it (%%Y, %%y, %%F, %%D, %%c or %%x)", pattern);
     return GCW_OK;
 }
 
-/* ---- formats ----------------------------------------------------------------------------------------------------------------- */
+/* ---- formats ----------------------------------------------------------------------------------------------------- */
 
 static gcw_status pattern_set(struct time_format *f, const char *text, gcw_error *err)
 {
@@ -248,9 +251,11 @@ static gcw_status format_set(struct time_format *f, const char *text, gcw_error 
         }
     if (strchr(text, '%'))
         return pattern_set(f, text, err);
-    return error_set(err, GCW_ERR_INVALID,
-                     "timestamp format \"%s\": allowed are rfc3339, unix_s, unix_ms, unix_us, unix_ns, auto, or a strptime"
-                     " pattern such as \"%%Y-%%m-%%d %%H:%%M:%%S.%%f\"", text);
+    return error_set(
+        err, GCW_ERR_INVALID,
+        "timestamp format \"%s\": allowed are rfc3339, unix_s, unix_ms, unix_us, unix_ns, auto, or a strptime"
+        " pattern such as \"%%Y-%%m-%%d %%H:%%M:%%S.%%f\"",
+        text);
 }
 
 struct time_format *time_format_new(const char *text, gcw_error *err)

@@ -1,6 +1,6 @@
-/* Fuzz target: the JSON-line reader takes any bytes, agrees with jansson on what is JSON, and on the line's text when that
- * is a string. Where jansson refuses a number it can't hold or a NUL in a key, or lets a raw NUL behind a number pass, the
- * reader may differ. */
+/* Fuzz target: the JSON-line reader takes any bytes, agrees with jansson on what is JSON, and on the line's text when
+ * that is a string. Where jansson refuses a number it can't hold or a NUL in a key, or lets a raw NUL behind a number
+ * pass, the reader may differ. */
 #include <jansson.h>
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
 """Metrics pushed to real servers, every sample read back: value bits, timestamps, labels."""
 import math
+import re
 import struct
 import time
 
@@ -99,9 +100,9 @@ class VictoriaMetrics(Case):
         get(base + "/internal/force_flush")
         found = {}
         for row in get(base + "/api/v1/export?match[]=" + urllib.parse.quote('{__name__=~"edge.*"}')).splitlines():
-            r = json.loads(row)
+            r = json.loads(re.sub(r"(?<=[\[,])(nan|[+-]?[Ii]nf)(?=[],])", "null", row))  # not JSON: it writes NaN and infinities bare
             found[r["metric"]["__name__"]] = r
-        # this store keeps no NaN but its own stale marker; everything else is there, to the bit or the infinity's name
+        # this store may leave an ordinary NaN out of an export; everything else is there
         self.assertEqual(set(found) | {"edge_nan"}, {n for n, *_ in EDGES})
         for name, labels, _, want in EDGES:
             if name == "edge_nan" or "inf" in name or name in ("edge_denormal", "edge_minus_zero"):

@@ -1,4 +1,5 @@
-/* The exposition parser against Prometheus' model/textparse: what its tests accept and refuse, with the reasons given. */
+/* The exposition parser against Prometheus' model/textparse: what its tests accept and refuse, with the reasons given.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 #include "transcript.h"
 
 #define TEXT EXPOSITION_TEXT
-#define OM EXPOSITION_OPENMETRICS
+#define OM   EXPOSITION_OPENMETRICS
 
 struct row {
     const char *input, *output;
@@ -47,7 +48,7 @@ static void rows_check(enum exposition_format format, const struct row *rows, si
         row_check(format, rows[i].input, rows[i].output);
 }
 
-/* ---- Prometheus text 0.0.4 ---------------------------------------------------------------------------------------------- */
+/* ---- Prometheus text 0.0.4 --------------------------------------------------------------------------------------- */
 
 static const struct row text_good[] = {
     {"", ""},
@@ -78,7 +79,8 @@ static const struct row text_good[] = {
     {"a{b=\"\\\\\"} 1", "S a{b=\"\\\\\"} 1\n"},
     {"a{b=\"\\\\\",c=\"\\\\\\\\\",d=\"e\"} 1", "S a{b=\"\\\\\",c=\"\\\\\\\\\",d=\"e\"} 1\n"},
     {"a{b=\",}{#= \"} 1", "S a{b=\",}{#= \"} 1\n"},
-    {"a{b=\"gr\xc3\xbc\xc3\x9f\xe2\x82\xac\xf0\x9f\x98\x80\"} 1", "S a{b=\"gr\xc3\xbc\xc3\x9f\xe2\x82\xac\xf0\x9f\x98\x80\"} 1\n"},
+    {"a{b=\"gr\xc3\xbc\xc3\x9f\xe2\x82\xac\xf0\x9f\x98\x80\"} 1",
+     "S a{b=\"gr\xc3\xbc\xc3\x9f\xe2\x82\xac\xf0\x9f\x98\x80\"} 1\n"},
     {"a{b=\"x\x01y\"} 1", "S a{b=\"x\x01y\"} 1\n"},
     {"a{_b=\"c\",__name=\"d\"} 1", "S a{_b=\"c\",__name=\"d\"} 1\n"},
     {"a-1", "S a -1\n"}, /* as Prometheus reads it: the name ends where its letters end */
@@ -101,7 +103,10 @@ static const struct row text_good[] = {
     {"# HELP a \t \n", "F a unknown help=\n"},
     {"# HELP a  b\n", "F a unknown help= b\n"},
     {"# HELP a x\\\\y\\nz\\\"q\\t\\\n", "F a unknown help=x\\\\y\\nz\\\\\\\"q\\\\t\\\\\n"},
-    {"# HELP a foo\x01" "bar\n", "F a unknown help=foo\xef\xbf\xbd" "bar\n"},
+    {"# HELP a foo\x01"
+     "bar\n",
+     "F a unknown help=foo\xef\xbf\xbd"
+     "bar\n"},
     {"# HELP \"go.gc\" x\n# \tTYPE \"go.gc\" summary\n{\"go.gc\"} 1", "F go.gc summary help=x\nS go.gc 1\n"},
     {"# TYPE a counter\na 1\n", "F a counter\nS a 1\n"},
     {"# TYPE a \t gauge \t\r\na 1\n", "F a gauge\nS a 1\n"},
@@ -170,7 +175,9 @@ static const struct row text_bad[] = {
     {"a true", "column 3: value \"true\" is not a number"},
     {"a 1{", "column 3: value \"1{\" is not a number"},
     {"9a 1", "column 1: expected a metric name, found '9'"},
-    {"\xef\xbb\xbf" "a 1", "column 1: expected a metric name, found byte 0xef"},
+    {"\xef\xbb\xbf"
+     "a 1",
+     "column 1: expected a metric name, found byte 0xef"},
     {"=", "column 1: expected a metric name, found '='"},
     {"a.b 1", "column 2: value \".b\" is not a number"},
     {"# TYPE a", "column 9: expected a blank after the metric name, found the end of the line"},
@@ -218,7 +225,7 @@ static void test_text_bad_lines_are_named_and_skipped(void **state)
     bad_rows_check(TEXT, "good 1\n", "good 2\n", text_bad, ARRAY_LEN(text_bad));
 }
 
-/* ---- OpenMetrics 1.0 ------------------------------------------------------------------------------------------------------ */
+/* ---- OpenMetrics 1.0 --------------------------------------------------------------------------------------------- */
 
 #define MISSING_EOF "the input ends without # EOF: it may be cut off | \n"
 
@@ -237,21 +244,24 @@ static const struct row om_good[] = {
     {"a 1 # {__name__=\"x\"} 4\n# EOF\n", "S a 1\n"},
     {"a nan\nb{q=\"0.9\"} NaN\n# EOF\n", "S a nan:7ff8000000000001\nS b{q=\"0.9\"} nan:7ff8000000000001\n"},
     {"a{b=\"abc\x01\"} 1\n# EOF\n", "S a{b=\"abc\x01\"} 1\n"},
-    {"# HELP a_seconds s \\n \\\\ \\\" \\x c\n# TYPE a_seconds summary\n# UNIT a_seconds seconds\na_seconds_sum 1\n# EOF\n",
+    {"# HELP a_seconds s \\n \\\\ \\\" \\x c\n# TYPE a_seconds summary\n# UNIT a_seconds seconds\na_seconds_sum 1\n# "
+     "EOF\n",
      "F a_seconds summary unit=seconds help=s \\n \\\\ \\\" \\\\x c\nS a_seconds_sum 1\n"},
     {"# UNIT a \n# EOF\n", "F a unknown\n"},
     {"# HELP a \n# EOF\n", "F a unknown help=\n"},
     {"# TYPE a gaugehistogram\n# TYPE b info\n# TYPE c stateset\n# TYPE d unknown\n# EOF\n",
      "F a gaugehistogram\nF b info\nF c stateset\nF d unknown\n"},
     {"# TYPE \"a.b\" counter\n{\"a.b_total\"} 1\n# EOF\n", "F a.b counter\nS a.b_total 1\n"},
-    {"# HELP a foo\x01" "bar\n# EOF\n", "F a unknown help=foo\xef\xbf\xbd" "bar\n"},
+    {"# HELP a foo\x01"
+     "bar\n# EOF\n",
+     "F a unknown help=foo\xef\xbf\xbd"
+     "bar\n"},
     /* the end */
     {"", "M 1 " MISSING_EOF},
     {"a 1", "S a 1\nM 1 " MISSING_EOF},
     {"a 1\nb 2\n", "S a 1\nS b 2\nM 2 " MISSING_EOF},
     {"# TYPE a gauge\n", "F a gauge\nM 1 " MISSING_EOF},
-    {"# EOF\na 1\n\n# EOF\n",
-     "M 2 data after # EOF | a 1\nM 3 data after # EOF | \nM 4 data after # EOF | # EOF\n"},
+    {"# EOF\na 1\n\n# EOF\n", "M 2 data after # EOF | a 1\nM 3 data after # EOF | \nM 4 data after # EOF | # EOF\n"},
 };
 
 static void test_openmetrics_is_read_as_prometheus_reads_it(void **state)
@@ -331,18 +341,21 @@ static void test_metadata_out_of_place_is_malformed(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        {"# TYPE a gauge\n# TYPE a counter\na 1\n", "M 2 column 8: a second TYPE line of a | # TYPE a counter\nF a gauge\nS a 1\n"},
-        {"# TYPE a gauge\na 1\n# TYPE a gauge\n", "F a gauge\nS a 1\nM 3 column 8: a second TYPE line of a | # TYPE a gauge\n"},
+        {"# TYPE a gauge\n# TYPE a counter\na 1\n",
+         "M 2 column 8: a second TYPE line of a | # TYPE a counter\nF a gauge\nS a 1\n"},
+        {"# TYPE a gauge\na 1\n# TYPE a gauge\n",
+         "F a gauge\nS a 1\nM 3 column 8: a second TYPE line of a | # TYPE a gauge\n"},
         {"# HELP a h\n# HELP a i\n", "M 2 column 8: a second HELP line of a | # HELP a i\nF a unknown help=h\n"},
         {"a 1\n# TYPE a gauge\n", "S a 1\nM 2 column 8: TYPE line after samples of a | # TYPE a gauge\n"},
         {"# HELP a h\na_sum 1\n# TYPE a gauge\na 2\n",
          "F a unknown help=h\nS a_sum 1\nM 3 column 8: TYPE line after samples of a | # TYPE a gauge\nS a 2\n"},
-        {"{\"a\"} 1\n# TYPE \"a\" gauge\n", "S a 1\nM 2 column 8: TYPE line after samples of a | # TYPE \\\"a\\\" gauge\n"},
+        {"{\"a\"} 1\n# TYPE \"a\" gauge\n",
+         "S a 1\nM 2 column 8: TYPE line after samples of a | # TYPE \\\"a\\\" gauge\n"},
     };
     rows_check(TEXT, rows, ARRAY_LEN(rows));
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------------------ */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 static const struct {
     const char *text;
@@ -366,7 +379,7 @@ static const struct {
     {"2.4703282292062328e-324", 1},
     {"1e-400", 0},
     {"2.2250738585072011e-308", UINT64_C(0x000fffffffffffff)},
-    {"9007199254740993", UINT64_C(0x4340000000000000)},                /* 2^53 + 1: to even */
+    {"9007199254740993", UINT64_C(0x4340000000000000)},                        /* 2^53 + 1: to even */
     {"9007199254740993.0000000000000000000001", UINT64_C(0x4340000000000001)}, /* and past the half */
     {"9007199254740995", UINT64_C(0x4340000000000002)},
     {"18446744073709551615", UINT64_C(0x43f0000000000000)},
@@ -431,9 +444,16 @@ static void test_values_go_refuses_are_malformed(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "1e400",  "-1e400", "1.7976931348623159e308", "0x1p-2", "0x10", "1_000", "1e", "1e+", "e5", ".", "+", "-", "+.e1",
-        "+nan",   "-nan",   "nan(1)", "NaN(0x123)",    "infin",  "in",   "1.2.3", "1,5", "--1", "1f", "1d", "0b1", "\xd9\xa1",
-        "StaleNaN", "1e5.5", "Infinity1",
+        "1e400",  "-1e400",     "1.7976931348623159e308",
+        "0x1p-2", "0x10",       "1_000",
+        "1e",     "1e+",        "e5",
+        ".",      "+",          "-",
+        "+.e1",   "+nan",       "-nan",
+        "nan(1)", "NaN(0x123)", "infin",
+        "in",     "1.2.3",      "1,5",
+        "--1",    "1f",         "1d",
+        "0b1",    "\xd9\xa1",   "StaleNaN",
+        "1e5.5",  "Infinity1",
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         char line[128];
@@ -536,7 +556,7 @@ static void test_openmetrics_times_round_to_the_nearest_ms(void **state)
     }
 }
 
-/* ---- sizes --------------------------------------------------------------------------------------------------------------------- */
+/* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
 static size_t label_count, help_length;
 
@@ -625,7 +645,7 @@ static void test_series_text_is_what_stands_before_the_value(void **state)
     buf_free(&seen);
 }
 
-/* ---- pieces -------------------------------------------------------------------------------------------------------------------- */
+/* ---- pieces ------------------------------------------------------------------------------------------------------ */
 
 static size_t piece_random(void *seed) { return 1 + random_next(seed) % 40; }
 
@@ -633,13 +653,49 @@ static size_t piece_random(void *seed) { return 1 + random_next(seed) % 40; }
 static void mixture_make(struct buf *b, uint64_t *seed)
 {
     static const char *const parts[] = {
-        "http_requests_total", "{", "}", " ", "\n", "\n", "\n", "a", "{a=\"b\"", ",", "=\"", "\"", "\\", "\\n", "\\\"", "1",
-        " 12345.678 ", " 1700000000000\n", "# TYPE ", "# HELP ", "# UNIT ", "# EOF\n", "counter\n", "a gauge\n", "b histogram\n",
-        "\"quoted.name\"", "\xc3\xa9", "\xff", " # {trace_id=\"x\"} 0.5 1.2\n", "\r\n", "\t", " NaN\n", "1e400\n", "#\n",
+        "http_requests_total",
+        "{",
+        "}",
+        " ",
+        "\n",
+        "\n",
+        "\n",
+        "a",
+        "{a=\"b\"",
+        ",",
+        "=\"",
+        "\"",
+        "\\",
+        "\\n",
+        "\\\"",
+        "1",
+        " 12345.678 ",
+        " 1700000000000\n",
+        "# TYPE ",
+        "# HELP ",
+        "# UNIT ",
+        "# EOF\n",
+        "counter\n",
+        "a gauge\n",
+        "b histogram\n",
+        "\"quoted.name\"",
+        "\xc3\xa9",
+        "\xff",
+        " # {trace_id=\"x\"} 0.5 1.2\n",
+        "\r\n",
+        "\t",
+        " NaN\n",
+        "1e400\n",
+        "#\n",
         "a{cluster=\"prod-eu-west-1\",instance=\"10.1.2.3:9090\",le=\"0.5\"} 1\n",
         "a{cluster=\"prod-eu-west-1\",instance=\"10.1.2.30:9090\",le=\"+Inf\"} 17.25 1700000000\n",
-        "a{cluster=\"prod-eu-west-1\", instance=\"10.1.2.3:9090\\\\\", le=\"0.5\"} 3\n", "{\"a\",x=\"y\"} 2\n", "a 1 1.5\n",
-        "# HELP a some help\n", "# TYPE a counter\n", "a_sum 1\n", "__name__=\"x\"",
+        "a{cluster=\"prod-eu-west-1\", instance=\"10.1.2.3:9090\\\\\", le=\"0.5\"} 3\n",
+        "{\"a\",x=\"y\"} 2\n",
+        "a 1 1.5\n",
+        "# HELP a some help\n",
+        "# TYPE a counter\n",
+        "a_sum 1\n",
+        "__name__=\"x\"",
     };
     b->n = 0;
     size_t count = 1 + random_next(seed) % 60;
@@ -660,8 +716,8 @@ static void test_pieces_give_what_the_whole_gives(void **state)
         struct buf bytes = transcript_of(format, buf_view(&input), piece_fixed, &one);
         struct buf random = transcript_of(format, buf_view(&input), piece_random, &seed);
         if (!view_eq(buf_view(&whole), buf_view(&bytes)) || !view_eq(buf_view(&whole), buf_view(&random)))
-            print_error("input:\n%.*s\nwhole:\n%s\nbytes:\n%s\nrandom:\n%s\n", VIEW_ARG(buf_view(&input)), (char *)whole.p,
-                        (char *)bytes.p, (char *)random.p);
+            print_error("input:\n%.*s\nwhole:\n%s\nbytes:\n%s\nrandom:\n%s\n", VIEW_ARG(buf_view(&input)),
+                        (char *)whole.p, (char *)bytes.p, (char *)random.p);
         assert_true(view_eq(buf_view(&whole), buf_view(&bytes)));
         assert_true(view_eq(buf_view(&whole), buf_view(&random)));
         buf_free(&whole);
@@ -671,7 +727,7 @@ static void test_pieces_give_what_the_whole_gives(void **state)
     buf_free(&input);
 }
 
-/* ---- detection ------------------------------------------------------------------------------------------------------------------- */
+/* ---- detection --------------------------------------------------------------------------------------------------- */
 
 static void test_formats_are_told_apart(void **state)
 {

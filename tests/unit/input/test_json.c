@@ -19,7 +19,8 @@ static struct buf line_show(const struct json_line *l)
     for (size_t i = 0; i < l->label_count + l->metadata_count; i++) {
         const gcw_label *p = i < l->label_count ? &l->labels[i] : &l->metadata[i - l->label_count];
         assert_true(buf_puts(&b, i == l->label_count ? " | " : " "));
-        assert_true(buf_append(&b, p->name, p->name_len) && buf_puts(&b, "=") && buf_append(&b, p->value, p->value_len));
+        assert_true(buf_append(&b, p->name, p->name_len) && buf_puts(&b, "=") &&
+                    buf_append(&b, p->value, p->value_len));
     }
     if (l->has_time)
         assert_true(buf_printf(&b, " @%" PRId64, l->time_ns));
@@ -64,7 +65,8 @@ static const struct {
     {" \t{ } \r", " \t{ } \r |"},
     {"{\"msg\":\"hello\"}", "hello | | again=hello"},
     {"{\"msg\":\"\"}", " | | again="},
-    {"{\"level\":\"info\",\"trace_id\":\"abc\"}", "{\"level\":\"info\",\"trace_id\":\"abc\"} | severity=info | trace_id=abc"},
+    {"{\"level\":\"info\",\"trace_id\":\"abc\"}",
+     "{\"level\":\"info\",\"trace_id\":\"abc\"} | severity=info | trace_id=abc"},
     {"{\"msg\":\"m\",\"ts\":1700000000}", "m | | again=m @1700000000000000000"},
     {"{\"msg\":\"m\",\"ts\":\"1700000000\"}", "m | | again=m @1700000000000000000"},
     {"{\"msg\":\"m\",\"ts\":1700000000.123456789}", "m | | again=m @1700000000123456789"}, /* no double between */
@@ -78,10 +80,12 @@ static const struct {
     {"{\"msg\":\"m\",\"x\":-0}", "m | | x=-0 again=m"},
     {"{\"msg\":\"m\",\"x\":184467440737095516150000}", "m | | x=184467440737095516150000 again=m"},
     {"{\"msg\":\"m\",\"x\":1.0E+400}", "m | | x=1.0E+400 again=m"},
-    {"{\"msg\":{ \"a\" : [ 1 , \" , \\\" \" ] },\"x\":[ ]}", "{\"a\":[1,\" , \\\" \"]} | | x=[] again={\"a\":[1,\" , \\\" \"]}"},
+    {"{\"msg\":{ \"a\" : [ 1 , \" , \\\" \" ] },\"x\":[ ]}",
+     "{\"a\":[1,\" , \\\" \"]} | | x=[] again={\"a\":[1,\" , \\\" \"]}"},
     /* escapes */
     {"{\"msg\":\"a\\\"\\\\\\/\\b\\f\\n\\r\\tz\"}", "a\"\\/\b\f\n\r\tz | | again=a\"\\/\b\f\n\r\tz"},
-    {"{\"msg\":\"\\u00e9\\u20ac\\ud83d\\ude00\\u007A\"}", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z | | again=\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z"},
+    {"{\"msg\":\"\\u00e9\\u20ac\\ud83d\\ude00\\u007A\"}",
+     "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z | | again=\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z"},
     {"{\"\\u006dsg\":\"key\"}", "key | | again=key"},
     /* of several the last */
     {"{\"msg\":\"1\",\"msg\":\"2\"}", "2 | | again=2"},
@@ -260,7 +264,7 @@ static void test_a_thousand_keys_and_a_megabyte_of_escapes(void **state)
     json_reader_free(r);
 }
 
-/* ---- against jansson ------------------------------------------------------------------------------------------------------- */
+/* ---- against jansson --------------------------------------------------------------------------------------------- */
 
 static uint64_t random_next(uint64_t *seed)
 {
@@ -273,15 +277,44 @@ static uint64_t random_next(uint64_t *seed)
 /* jansson also refuses numbers it can't hold and NULs in keys, which are no concern here. */
 static bool verdict_counts(const json_t *j, const json_error_t *e)
 {
-    return j || (json_error_code(e) != json_error_numeric_overflow && json_error_code(e) != json_error_null_byte_in_key);
+    return j ||
+           (json_error_code(e) != json_error_numeric_overflow && json_error_code(e) != json_error_null_byte_in_key);
 }
 
 static void test_random_texts_get_the_verdict_of_jansson(void **state)
 {
     (void)state;
     static const char *const parts[] = {
-        "{", "}", "[", "]", ":", ",", "\"a\"", "\"msg\"", "\"x\":1", "\"", "\\", "\\u00e9", "\\ud83d\\ude00", "\\ud800", "1", "-2.5e3",
-        "0", "true", "false", "null", " ", "\t", "\xc3\xa9", "\xff", "\"msg\":", "\"m\\\"sg\"", "tru", "1.", "{\"b\":[1,2]}", "\n",
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+        "\"a\"",
+        "\"msg\"",
+        "\"x\":1",
+        "\"",
+        "\\",
+        "\\u00e9",
+        "\\ud83d\\ude00",
+        "\\ud800",
+        "1",
+        "-2.5e3",
+        "0",
+        "true",
+        "false",
+        "null",
+        " ",
+        "\t",
+        "\xc3\xa9",
+        "\xff",
+        "\"msg\":",
+        "\"m\\\"sg\"",
+        "tru",
+        "1.",
+        "{\"b\":[1,2]}",
+        "\n",
     };
     const char *given = getenv("GCW_TEST_SEED");
     uint64_t seed = (given ? strtoull(given, NULL, 0) : (uint64_t)clock_unix_ns()) | 1;
@@ -294,7 +327,8 @@ static void test_random_texts_get_the_verdict_of_jansson(void **state)
         assert_true(buf_puts(&b, "{"));
         size_t count = random_next(&seed) % 9;
         for (size_t k = 0; k < count; k++)
-            assert_true(buf_puts(&b, k % 2 && random_next(&seed) % 3 ? "," : parts[random_next(&seed) % ARRAY_LEN(parts)]));
+            assert_true(
+                buf_puts(&b, k % 2 && random_next(&seed) % 3 ? "," : parts[random_next(&seed) % ARRAY_LEN(parts)]));
         assert_true(random_next(&seed) % 4 == 0 || buf_puts(&b, "}"));
         json_error_t e;
         struct json_line out;

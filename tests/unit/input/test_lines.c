@@ -50,10 +50,10 @@ static const struct {
     {"\n\n", "1:|2:|", 100},
     {"a\r\nb\r\n", "1:a\r|2:b\r|", 100},
     {"a\n\nbc\nd", "1:a|2:|3:bc|4:d|", 100},
-    {"abc\nde\n", "1:abc|2:de|", 3},           /* just fits */
-    {"abcd\nde\n", "1!:abc|2:de|", 3},         /* one too long */
+    {"abc\nde\n", "1:abc|2:de|", 3},   /* just fits */
+    {"abcd\nde\n", "1!:abc|2:de|", 3}, /* one too long */
     {"abcdefghijkl\nde", "1!:abc|2:de|", 3},
-    {"abc\nabcd", "1:abc|2!:abc|", 3},         /* cut, then the end */
+    {"abc\nabcd", "1:abc|2!:abc|", 3}, /* cut, then the end */
     {"abcd\nabcd\n\nx\n", "1!:abc|2!:abc|3:|4:x|", 3},
     {"ab", "1!:a|", 1},
     {"a", "1:a|", 1},

@@ -12,7 +12,9 @@ static void transcript_text(struct buf *b, struct view v)
 {
     for (size_t i = 0; i < v.n; i++) {
         char c = v.p[i];
-        bool ok = c == '\n' ? buf_puts(b, "\\n") : c == '"' || c == '\\' ? buf_printf(b, "\\%c", c) : buf_append(b, &c, 1);
+        bool ok = c == '\n'               ? buf_puts(b, "\\n")
+                  : c == '"' || c == '\\' ? buf_printf(b, "\\%c", c)
+                                          : buf_append(b, &c, 1);
         ENSURE(ok);
     }
 }
@@ -67,7 +69,8 @@ static void transcript_malformed(void *user, uint64_t line, const char *why, str
     ENSURE(buf_puts(b, "\n"));
 }
 
-/* Feeds `input` in pieces whose sizes next() gives, each in memory of its own, so that no read goes past a piece unseen. */
+/* Feeds `input` in pieces whose sizes next() gives, each in memory of its own, so that no read goes past a piece
+ * unseen. */
 static struct buf transcript_of(enum exposition_format format, struct view input, size_t (*next)(void *), void *user)
 {
     struct buf out = {0};
