@@ -107,7 +107,6 @@ TESTABLE_CLI_O := $(filter-out $(B)/obj/plugin/cli/main.o,$(CLI_O))
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(SUPPORT_O) $(TESTABLE_CLI_O) $(B)/libgcw.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) $(CLI_LIBS) $(TEST_LIBS)
-$(B)/obj/tests/%.o: CFLAGS += -Itests
 
 .PHONY: unit-bins
 unit-bins: $(TEST_BIN)

@@ -48,7 +48,7 @@ const struct cli_command cli_commands[] = {
         "while it "
         "runs. For demonstrations, tests and continuous integration; it stores nothing else.",
         "gcw receive --listen 127.0.0.1:9009 --out accepted.ndjson\n"
-        "gcw receive --tenant 123456 --token-file token --scope metrics:write --port-file port --status 503:3",
+        "gcw receive --tenant 123456 --token-file token --scope metrics:write --port-file port -m status=503:3",
         receive_options,
         receive_main,
     },

@@ -61,6 +61,14 @@ static void print_options(FILE *out, const struct cli_option *rows, size_t count
     }
 }
 
+static bool has_help_row(const struct cli_option *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].name, "help") == 0)
+            return true;
+    return false;
+}
+
 void help_command(FILE *out, const struct cli_command *c)
 {
     size_t count;
@@ -68,7 +76,8 @@ void help_command(FILE *out, const struct cli_command *c)
     fprintf(out, "Usage: gcw %s %s\n\n", c->name, c->synopsis);
     print_wrapped(out, c->text, 0);
     print_options(out, rows, count);
-    fprintf(out, "      --help%*sthis text\n", INDENT - 12, "");
+    if (!has_help_row(rows, count))
+        fprintf(out, "      --help%*sthis text\n", INDENT - 12, "");
     if (c->examples) {
         fprintf(out, "\nExamples:\n");
         for (const char *p = c->examples; *p;) {

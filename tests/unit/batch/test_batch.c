@@ -56,7 +56,9 @@ static struct bench *bench_new(struct batch_limits limits, unsigned lanes, gcw_s
         gcw_status status;
         snprintf(id, sizeof id, "%d", i);
         const gcw_label in[] = {GCW_LABEL("__name__", "m"), {"id", 2, id, strlen(id)}};
-        assert_int_equal(labels_block(&rules, signal == GCW_LOGS ? in + 1 : in, signal == GCW_LOGS ? 1 : 2, &s, &changed, NULL), GCW_OK);
+        assert_int_equal(
+            labels_block(&rules, signal == GCW_LOGS ? in + 1 : in, signal == GCW_LOGS ? 1 : 2, &s, &changed, NULL),
+            GCW_OK);
         b->series[i] = intern_acquire(b->table, b->destination, buf_view(&s.block), &status);
         assert_non_null(b->series[i]);
         b->last[i] = -1;
@@ -123,7 +125,7 @@ static void drain(struct bench *b, const struct batch_limits *l)
 }
 
 #define THREADS 4
-#define EACH 20000
+#define EACH    20000
 
 struct producer {
     struct bench *bench;
@@ -134,7 +136,8 @@ static void *produce(void *ctx)
 {
     const struct producer *p = ctx;
     for (int64_t i = 0; i < EACH; i++) /* each thread has its own series */
-        if (batch_sample(p->bench->destination, p->bench->series[(int)(i % (SERIES / THREADS)) * THREADS + p->number], 1, i, NULL) != GCW_OK)
+        if (batch_sample(p->bench->destination, p->bench->series[(int)(i % (SERIES / THREADS)) * THREADS + p->number],
+                         1, i, NULL) != GCW_OK)
             return ctx;
     return NULL;
 }
@@ -260,9 +263,14 @@ static void test_receipts_count_every_record_once(void **state)
 {
     (void)state;
     struct bench *b = bench_new((struct batch_limits){1 << 20, 10000, 60000}, 1, GCW_METRICS);
-    gcw_receipt *one = receipt_new(GCW_RECEIPT_DELIVERED, NULL, NULL), *two = receipt_new(GCW_RECEIPT_DELIVERED, NULL, NULL);
+    gcw_receipt *one = receipt_new(GCW_RECEIPT_DELIVERED, NULL, NULL),
+                *two = receipt_new(GCW_RECEIPT_DELIVERED, NULL, NULL);
     for (int64_t i = 0; i < 30; i++)
-        assert_int_equal(batch_sample(b->destination, b->series[0], 1, i, i % 3 == 0 ? one : i % 3 == 1 ? two : NULL), GCW_OK);
+        assert_int_equal(batch_sample(b->destination, b->series[0], 1, i,
+                                      i % 3 == 0   ? one
+                                      : i % 3 == 1 ? two
+                                                   : NULL),
+                         GCW_OK);
     gcw_receipt_seal(one);
     gcw_receipt_free(two); /* early: its records go on */
     gcw_receipt_summary sum;

@@ -66,8 +66,14 @@ static void test_zero_is_left_out_and_metadata_has_its_bytes(void **state)
 static void test_value_bits_and_times_survive_a_decoder(void **state)
 {
     (void)state;
-    static const uint64_t bits[] = {0, 1, UINT64_C(0x8000000000000000), GCW_STALE_BITS, UINT64_C(0x7ff8000000000001),
-                                    UINT64_C(0x7ff0000000000000), UINT64_C(0xfff0000000000000), UINT64_C(0x7fefffffffffffff)};
+    static const uint64_t bits[] = {0,
+                                    1,
+                                    UINT64_C(0x8000000000000000),
+                                    GCW_STALE_BITS,
+                                    UINT64_C(0x7ff8000000000001),
+                                    UINT64_C(0x7ff0000000000000),
+                                    UINT64_C(0xfff0000000000000),
+                                    UINT64_C(0x7fefffffffffffff)};
     static const int64_t times[] = {0, 1, -1, INT64_MIN, INT64_MAX, T};
     struct label_scratch s = {0};
     struct buf out = {0};
@@ -107,12 +113,18 @@ static void expected_text(struct buf *out, const char *p, size_t n)
 static void check_line(const char *line, size_t n)
 {
     struct buf body = {0}, want = {0};
-    assert_true(loki_json_begin(&body) && loki_json_stream(&body, view_of("\x0a\x06\x0a\x01" "a" "\x12\x01" "b")) &&
-                loki_json_entry(&body, -5, view_make(line, n), view_make(NULL, 0)) && loki_json_stream_end(&body) && loki_json_end(&body));
+    assert_true(loki_json_begin(&body) &&
+                loki_json_stream(&body, view_of("\x0a\x06\x0a\x01"
+                                                "a"
+                                                "\x12\x01"
+                                                "b")) &&
+                loki_json_entry(&body, -5, view_make(line, n), view_make(NULL, 0)) && loki_json_stream_end(&body) &&
+                loki_json_end(&body));
     expected_text(&want, line, n);
     json_t *root = json_loadb((const char *)body.p, body.n, JSON_ALLOW_NUL, NULL);
     assert_non_null(root);
-    json_t *stream = json_array_get(json_object_get(root, "streams"), 0), *entry = json_array_get(json_object_get(stream, "values"), 0);
+    json_t *stream = json_array_get(json_object_get(root, "streams"), 0),
+           *entry = json_array_get(json_object_get(stream, "values"), 0);
     assert_string_equal(json_string_value(json_object_get(json_object_get(stream, "stream"), "a")), "b");
     assert_string_equal(json_string_value(json_array_get(entry, 0)), "-5");
     json_t *text = json_array_get(entry, 1);

@@ -29,8 +29,12 @@ static void test_bad_values_are_refused_with_key_value_and_what_is_allowed(void 
 {
     (void)state;
     static const char *const rows[][3] = {
-        {"metrics_batch_age", "5 parsecs", "10ms..1h"}, {"metrics_lanes", "0", "1..64"}, {"overflow", "explode", "drop_oldest"},
-        {"memory_limit", "1KiB", "64KiB..1TiB"},        {"tls_verify", "maybe", "on|off"}, {"tls_min_version", "1.1", "1.2|1.3"},
+        {"metrics_batch_age", "5 parsecs", "10ms..1h"},
+        {"metrics_lanes", "0", "1..64"},
+        {"overflow", "explode", "drop_oldest"},
+        {"memory_limit", "1KiB", "64KiB..1TiB"},
+        {"tls_verify", "maybe", "on|off"},
+        {"tls_min_version", "1.1", "1.2|1.3"},
         {"logs_url", "a\nb", "URL"},
     };
     gcw_config *c = gcw_config_new();

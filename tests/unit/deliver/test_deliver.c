@@ -33,7 +33,10 @@ static void on_send(void *ctx, const struct sealed *s, unsigned attempt)
     w->sent[w->sent_count].seq = s->batch_seq;
     w->sent[w->sent_count++].attempt = attempt;
 }
-static void on_settle(void *ctx, const struct settlement *end) { ((struct world *)ctx)->outcome[end->outcome] += end->records; }
+static void on_settle(void *ctx, const struct settlement *end)
+{
+    ((struct world *)ctx)->outcome[end->outcome] += end->records;
+}
 static void on_release(void *ctx, struct sealed *s)
 {
     ((struct world *)ctx)->released++;
@@ -252,8 +255,15 @@ static void test_retry_after_takes_both_forms(void **state)
         const char *text;
         uint64_t ms;
     } rows[] = {
-        {"120", 120000}, {" 5 ", 5000}, {"0", 0}, {"", 0}, {"soon", 0}, {"-1", 0},
-        {"Tue, 14 Nov 2023 22:13:30 GMT", 10000}, {"Tue, 14 Nov 2023 22:13:10 GMT", 0}, {"Tue, 14 Foo 2023 22:13:30 GMT", 0},
+        {"120", 120000},
+        {" 5 ", 5000},
+        {"0", 0},
+        {"", 0},
+        {"soon", 0},
+        {"-1", 0},
+        {"Tue, 14 Nov 2023 22:13:30 GMT", 10000},
+        {"Tue, 14 Nov 2023 22:13:10 GMT", 0},
+        {"Tue, 14 Foo 2023 22:13:30 GMT", 0},
     };
     struct sealed *s = sealed_new("", 0);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -29,7 +29,8 @@ static const char *shown(const struct label_scratch *s)
 static void test_labels_are_sorted_and_empty_values_left_out(void **state)
 {
     (void)state;
-    const gcw_label in[] = {GCW_LABEL("zone", "z"), GCW_LABEL("__name__", "m"), GCW_LABEL("gone", ""), GCW_LABEL("Zone", "u")};
+    const gcw_label in[] = {GCW_LABEL("zone", "z"), GCW_LABEL("__name__", "m"), GCW_LABEL("gone", ""),
+                            GCW_LABEL("Zone", "u")};
     struct label_rules r = rules_of(GCW_METRICS, LABELS_REJECT);
     const gcw_label statics[] = {GCW_LABEL("zone", "static"), GCW_LABEL("region", "eu")};
     r.statics = statics;
@@ -57,7 +58,12 @@ static void test_each_fault_is_mended_or_refused_by_policy(void **state)
         {GCW_LOGS, "__backfill__", "v", NULL, false},
         {GCW_LOGS, "a:b", "v", "a_b=v", false},
         {GCW_LOGS, "\xc3\xa9t\xc3\xa9", "v", "_t_=v", false},
-        {GCW_LOGS, "bad", "a\xff" "b", "bad=a\xef\xbf\xbd" "b", false},
+        {GCW_LOGS, "bad",
+         "a\xff"
+         "b",
+         "bad=a\xef\xbf\xbd"
+         "b",
+         false},
         {GCW_LOGS, "seventeen_letters", "v", "seventeen_letter=v", true},
         {GCW_METRICS, "__name__", "my-metric", "__name__=my_metric", false},
         {GCW_METRICS, "__internal", "v", NULL, false},
@@ -67,17 +73,21 @@ static void test_each_fault_is_mended_or_refused_by_policy(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         for (size_t k = 0; k < ARRAY_LEN(policies); k++) {
             bool name = strcmp(rows[i].name, "__name__") == 0;
-            const gcw_label in[] = {GCW_LABEL("zz", "1"), {rows[i].name, strlen(rows[i].name), rows[i].value, strlen(rows[i].value)}, GCW_LABEL("__name__", "m")};
+            const gcw_label in[] = {GCW_LABEL("zz", "1"),
+                                    {rows[i].name, strlen(rows[i].name), rows[i].value, strlen(rows[i].value)},
+                                    GCW_LABEL("__name__", "m")};
             struct label_rules r = rules_of(rows[i].signal, policies[k]);
             bool changed;
             gcw_error err = {0};
-            gcw_status status = labels_block(&r, in, rows[i].signal == GCW_METRICS && !name ? 3 : 2, &s, &changed, &err);
+            gcw_status status =
+                labels_block(&r, in, rows[i].signal == GCW_METRICS && !name ? 3 : 2, &s, &changed, &err);
             bool takes = policies[k] == LABELS_SANITISE || (policies[k] == LABELS_TRUNCATE && rows[i].truncate_takes);
             assert_int_equal(status, takes ? GCW_OK : GCW_ERR_INVALID);
             assert_true(*err.text);
             if (takes) {
                 assert_true(changed);
-                assert_true(rows[i].sanitised ? strstr(shown(&s), rows[i].sanitised) != NULL : strstr(shown(&s), rows[i].name) == NULL);
+                assert_true(rows[i].sanitised ? strstr(shown(&s), rows[i].sanitised) != NULL
+                                              : strstr(shown(&s), rows[i].name) == NULL);
             }
         }
     label_scratch_free(&s);
@@ -106,7 +116,8 @@ static void test_long_values_are_cut_at_a_character_and_stay_distinct(void **sta
 static void test_what_no_policy_takes(void **state)
 {
     (void)state;
-    const gcw_label twice[] = {GCW_LABEL("a", "1"), GCW_LABEL("a", "2")}, nothing[] = {GCW_LABEL("a", "")}, nameless[] = {GCW_LABEL("a", "1")};
+    const gcw_label twice[] = {GCW_LABEL("a", "1"), GCW_LABEL("a", "2")}, nothing[] = {GCW_LABEL("a", "")},
+                    nameless[] = {GCW_LABEL("a", "1")};
     gcw_label many[11];
     char names[11][4];
     struct label_scratch s = {0};
@@ -130,8 +141,9 @@ static void test_what_no_policy_takes(void **state)
 static void test_metadata_names_take_lokis_normal_form(void **state)
 {
     (void)state;
-    const gcw_label in[] = {GCW_LABEL("trace.id", "1"), GCW_LABEL("a__b", "2"), GCW_LABEL("7up", "3"), GCW_LABEL(".", "4"),
-                            GCW_LABEL("\xc3\xa9", "5"), GCW_LABEL("trace_id", "6"), GCW_LABEL("empty", "")};
+    const gcw_label in[] = {GCW_LABEL("trace.id", "1"), GCW_LABEL("a__b", "2"),     GCW_LABEL("7up", "3"),
+                            GCW_LABEL(".", "4"),        GCW_LABEL("\xc3\xa9", "5"), GCW_LABEL("trace_id", "6"),
+                            GCW_LABEL("empty", "")};
     struct label_scratch s = {0};
     bool changed;
     gcw_error err;

@@ -1,0 +1,65 @@
+"""A stranger's program against the installed library: pkg-config, shared and static, and under the sanitizers."""
+from harness import *
+
+EACH = 3000
+RECORDS = 4 * EACH * 3
+
+
+class Embed(Case):
+    def build(self, *flags):
+        out = self.dir / "stranger"
+        subprocess.run(flags[:1] + ("-std=c11", "-Wall", "-Wextra", "-Werror", str(ROOT / "tests/system/stranger.c"), "-o", str(out)) + flags[1:] +
+                       ("-pthread",), check=True)
+        return out
+
+    def check(self, program, env=None):
+        base = self.receive("--limit", "metrics_head_window=0")
+        run = subprocess.run([str(program), base + "/api/v1/push", base + "/loki/api/v1/push", str(EACH)], capture_output=True,
+                             env=clean_env(**(env or {})), timeout=150)
+        self.assertEqual(run.returncode, 0, run.stderr.decode())
+        s = summary(run)
+        self.assertEqual((s["failed"], s["flushed"], s["waited"], s["closed"], s["pending"]), (0, 0, 0, 0, 0))
+        for key in ("receipt", "receipt_delivered", "reported", "accepted", "delivered"):
+            self.assertEqual(s[key], RECORDS, key)
+        samples, last = self.records("sample"), {}
+        self.assertEqual(len(samples), 4 * EACH * 2)
+        for r in samples:  # in order, each value once
+            key = json.dumps(r["labels"])
+            self.assertEqual(float(r["value"]), last.get(key, -1) + 1)
+            last[key] = float(r["value"])
+        self.assertEqual(len(self.records("entry")), 4 * EACH)
+        self.assertEqual({r["help"] for r in self.records("metadata")}, {"How strange."})
+
+    def install(self):
+        root = self.dir / "root"
+        subprocess.run(["make", "-s", "-C", str(ROOT), "install", f"DESTDIR={root}", "PREFIX=/usr"], check=True, capture_output=True)
+        env = clean_env(PKG_CONFIG_PATH=f"{root}/usr/lib/pkgconfig", PKG_CONFIG_SYSROOT_DIR=str(root))
+        ask = lambda *a: subprocess.run(["pkg-config", *a, "gcw"], env=env, capture_output=True, text=True, check=True).stdout.split()
+        return root, ask
+
+    def test_shared_library_through_pkg_config(self):
+        root, ask = self.install()
+        program = self.build("cc", *ask("--cflags"), *ask("--libs"))
+        self.check(program, {"LD_LIBRARY_PATH": f"{root}/usr/lib"})
+        names = subprocess.run(["nm", "-D", "--defined-only", f"{root}/usr/lib/libgcw.so"], capture_output=True, text=True, check=True).stdout
+        exported = {l.split()[-1] for l in names.splitlines()}
+        self.assertEqual({n for n in exported if not n.startswith("gcw_")}, set())
+        self.assertIn("gcw_writer_open", exported)
+
+    def sanitized(self, variant, *flags):
+        library = ROOT / "build" / variant / "libgcw.a"
+        if not library.exists():
+            print(f"SKIPPED: no build/{variant}")
+            self.skipTest(f"no build/{variant}")
+        libs = subprocess.run(["pkg-config", "--libs", "libcurl", "zlib", "libprotobuf-c", "libdeflate"], capture_output=True, text=True, check=True).stdout.split()
+        self.check(self.build("clang", "-g", *flags, f"-I{ROOT}/plugin/include", str(library), *libs, "-lsnappy", "-lm"))
+
+    def test_many_threads_under_thread_sanitizer(self):
+        self.sanitized("tsan", "-fsanitize=thread")
+
+    def test_many_threads_under_address_sanitizer(self):
+        self.sanitized("asan", "-fsanitize=address,undefined")
+
+
+if __name__ == "__main__":
+    unittest.main()
