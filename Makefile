@@ -59,6 +59,7 @@ LIB_O := $(call obj,$(LIB_SRC))
 CLI_O := $(call obj,$(CLI_SRC))
 
 .DEFAULT_GOAL := all
+.SECONDARY: # objects of test programs are kept, for the next build
 .PHONY: all
 all: $(B)/gcw $(B)/libgcw.a $(B)/libgcw.so $(B)/gcw.pc man ## library, tool, pkg-config file, man pages
 
