@@ -32,7 +32,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissin
         -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wswitch-enum -Wcast-qual
 HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection -fPIC
 OPT ?= -O2 -g
-DEFS := -D_GNU_SOURCE -DGCW_BUILD_VERSION='"$(VERSION)"'
+DEFS := $(DEFS_SIM) -D_GNU_SOURCE -DGCW_BUILD_VERSION='"$(VERSION)"'
 SAN ?=
 # The same bytes whoever builds, wherever: no build paths, no time stamps (SOURCE_DATE_EPOCH is not needed).
 REPRO := -ffile-prefix-map=$(CURDIR)=.
@@ -125,6 +125,23 @@ VARIANT_asan := CC=clang OPT='-O1 -g' SAN='-fsanitize=address,undefined -fno-san
 VARIANT_tsan := CC=clang OPT='-O1 -g' SAN='-fsanitize=thread'
 VARIANT_fuzz := CC=clang OPT='-O1 -g' SAN='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all'
 VARIANT_clang := CC=clang
+VARIANT_sim := DEFS_SIM=-DGCW_PLANTS
+VARIANT_sim-asan := $(VARIANT_asan) DEFS_SIM=-DGCW_PLANTS
+
+# The simulator: queue/ and deliver/ with the planted faults compiled in, in a folder of its own.
+SIM_O := $(call obj,$(sort $(wildcard tests/sim/*.c)))
+$(B)/simulator: $(SIM_O) $(B)/libgcw.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS)
+
+SEEDS ?= 20000
+.PHONY: sim sim-asan
+sim: ## the delivery core against a virtual clock, network and disk: SEEDS=N schedules, then the planted faults
+	$(MAKE) B=build/sim $(VARIANT_sim) build/sim/simulator
+	build/sim/simulator --seeds $(SEEDS)
+	build/sim/simulator --plants --seeds $(SEEDS)
+sim-asan: ## the same under AddressSanitizer and UBSan, schedules only
+	$(MAKE) B=build/sim-asan $(VARIANT_sim-asan) build/sim-asan/simulator
+	build/sim-asan/simulator --seeds $(SEEDS)
 
 .PHONY: asan tsan clang fuzz-build
 asan: ## library, tool and unit tests with AddressSanitizer and UBSan, below build/asan

@@ -63,6 +63,8 @@ static inline struct view buf_view(const struct buf *b) { return (struct view){(
 /* Fills err (may be NULL) and returns `code`, so that a failing function ends `return error_set(err, CODE, "...")`. */
 gcw_status error_set(gcw_error *err, gcw_status code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+const char *errno_text(int code); /* what errno means; static text */
+
 /* ---- text -------------------------------------------------------------------------------------------------- */
 
 size_t utf8_ascii_prefix(const char *p, size_t n); /* bytes before the first one >= 0x80 */

@@ -84,6 +84,16 @@ uint32_t random_u32(void)
     return (uint32_t)hash_bytes(&now, sizeof now, (uint64_t)(uintptr_t)&r);
 }
 
+const char *errno_text(int code)
+{
+#ifdef __GLIBC__
+    const char *text = strerrordesc_np(code); /* strerror() may share its buffer between threads here */
+    return text ? text : "unknown error";
+#else
+    return strerror(code);
+#endif
+}
+
 bool budget_take(struct budget *b, uint64_t n, uint64_t headroom)
 {
     uint64_t limit = b->limit > headroom ? b->limit - headroom : 0;

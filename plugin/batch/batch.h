@@ -41,6 +41,11 @@ void batcher_free(struct batcher *b); /* what is still in it is lost: seal it fi
 
 /* Finds or makes the destination of a tenant; NULL at the bound on tenants or out of memory. Any thread. */
 struct destination *batcher_destination(struct batcher *b, gcw_signal signal, const char *tenant);
+/* The same for what an earlier writer left: with another number of lanes it is a destination of its own, to which
+ * nothing can be appended. */
+struct destination *batcher_earlier(struct batcher *b, gcw_signal signal, const char *tenant, unsigned lanes);
+uint32_t destination_route(const struct destination *d, unsigned lane);
+unsigned destination_lanes(const struct destination *d);
 const char *destination_tenant(const struct destination *d);
 gcw_signal destination_signal(const struct destination *d);
 void *destination_user(const struct destination *d); /* ops.ctx */
@@ -57,6 +62,8 @@ struct gcw_receipt *receipt_new(gcw_receipt_level level, void (*done)(void *user
                                 void *user);
 void receipt_add(struct gcw_receipt *r, uint64_t records);
 void receipt_settle(struct gcw_receipt *r, gcw_outcome outcome, uint64_t records);
+/* The records are on disk: true if that is all this receipt waits for, and it forgets them. */
+bool receipt_durable(struct gcw_receipt *r, uint64_t records);
 
 /* ---- appending: any thread; copies; GCW_OK, _FULL, _NOMEM ------------------------------------------ */
 

@@ -81,6 +81,17 @@ void receipt_settle(struct gcw_receipt *r, gcw_outcome outcome, uint64_t records
     unlock_and_finish(r);
 }
 
+bool receipt_durable(struct gcw_receipt *r, uint64_t records)
+{
+    if (r->level == GCW_RECEIPT_DELIVERED)
+        return false;
+    pthread_mutex_lock(&r->lock);
+    r->ended += records;
+    ENSURE(r->ended <= r->records);
+    unlock_and_finish(r);
+    return true;
+}
+
 void gcw_receipt_seal(gcw_receipt *r)
 {
     pthread_mutex_lock(&r->lock);

@@ -74,6 +74,7 @@ struct batch {
     uint32_t route;
     gcw_signal signal;
     const char *tenant;
+    uint16_t lane, lanes;
 };
 
 /* The unit of order: one lane of a destination. Under the batcher's lock, but for the names set at birth. */

@@ -71,10 +71,15 @@ void batch_free(struct batcher *b, struct batch *batch)
 
 /* ---- destinations -------------------------------------------------------------------------------------------- */
 
-static struct destination *destination_new(struct batcher *b, gcw_signal signal, const char *tenant)
+static unsigned lanes_of(const struct batcher *b, gcw_signal signal)
 {
-    unsigned lanes = MIN(MAX(b->config.lanes[signal], 1u), (unsigned)LANES_MAX),
-             stripes = lanes * MAX(STRIPES_MIN / lanes, 2u);
+    return MIN(MAX(b->config.lanes[signal], 1u), (unsigned)LANES_MAX);
+}
+
+/* With `stripes` 0 nothing can be appended: its routes only carry what an earlier writer left. */
+static struct destination *destination_new(struct batcher *b, gcw_signal signal, const char *tenant, unsigned lanes,
+                                           unsigned stripes)
+{
     uint32_t base = atomic_load(&b->route_count);
     struct route **route = realloc(b->route, (base + lanes) * sizeof(struct route *));
     if (!route)
@@ -116,13 +121,31 @@ struct destination *batcher_destination(struct batcher *b, gcw_signal signal, co
 {
     pthread_mutex_lock(&b->lock);
     struct destination *d = b->destinations;
-    while (d && (d->signal != signal || strcmp(d->tenant, tenant) != 0))
+    while (d && (d->stripes == 0 || d->signal != signal || strcmp(d->tenant, tenant) != 0))
         d = d->next;
+    unsigned lanes = lanes_of(b, signal);
     if (!d && b->destination_count < b->config.max_destinations)
-        d = destination_new(b, signal, tenant);
+        d = destination_new(b, signal, tenant, lanes, lanes * MAX(STRIPES_MIN / lanes, 2u));
     pthread_mutex_unlock(&b->lock);
     return d;
 }
+
+struct destination *batcher_earlier(struct batcher *b, gcw_signal signal, const char *tenant, unsigned lanes)
+{
+    if (lanes == lanes_of(b, signal))
+        return batcher_destination(b, signal, tenant);
+    pthread_mutex_lock(&b->lock);
+    struct destination *d = b->destinations;
+    while (d && (d->stripes > 0 || d->signal != signal || d->lanes != lanes || strcmp(d->tenant, tenant) != 0))
+        d = d->next;
+    if (!d && b->destination_count < b->config.max_destinations)
+        d = destination_new(b, signal, tenant, lanes, 0);
+    pthread_mutex_unlock(&b->lock);
+    return d;
+}
+
+uint32_t destination_route(const struct destination *d, unsigned lane) { return d->route[0].index + lane; }
+unsigned destination_lanes(const struct destination *d) { return d->lanes; }
 
 const char *destination_tenant(const struct destination *d) { return d->tenant; }
 void *destination_user(const struct destination *d) { return d->user; }
@@ -161,6 +184,8 @@ static bool route_close(struct batcher *b, struct route *r)
             .route = r->index,
             .signal = r->destination->signal,
             .tenant = r->destination->tenant,
+            .lane = (uint16_t)(r->index - r->destination->route[0].index),
+            .lanes = (uint16_t)r->destination->lanes,
         };
         *b->ready_last = batch;
         b->ready_last = &batch->next;

@@ -293,6 +293,8 @@ static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, c
     out->protocol = protocols[batch->signal];
     out->encoding = encoding;
     out->tenant = batch->tenant;
+    out->lane = batch->lane;
+    out->lanes = batch->lanes;
     out->records = (uint32_t)t->records;
     out->metadata = (uint32_t)t->metadata;
     out->first_time = t->first_time;

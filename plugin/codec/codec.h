@@ -8,8 +8,9 @@
  * The one type both halves share: an immutable, already compressed body with what the back half needs to know. Made by
  * batch/, owned by the queue, freed by the writer when its last record has ended. */
 
-enum protocol { PROTOCOL_RW1, PROTOCOL_LOKI_JSON };
-enum encoding { ENCODING_NONE, ENCODING_SNAPPY, ENCODING_GZIP };
+/* These numbers are in queue files: new ones go behind. */
+enum protocol { PROTOCOL_RW1, PROTOCOL_LOKI_JSON, PROTOCOLS };
+enum encoding { ENCODING_NONE, ENCODING_SNAPPY, ENCODING_GZIP, ENCODINGS };
 
 const char *protocol_content_type(enum protocol p);
 const char *encoding_name(enum encoding e); /* Content-Encoding; NULL for none */
@@ -20,9 +21,12 @@ struct receipt_share {
 };
 
 struct sealed {
-    struct sealed *next; /* the queue's */
-    uint64_t batch_seq;  /* ascending within a route, from 1 */
-    uint32_t route;      /* index: (signal, tenant, lane) */
+    struct sealed *next, *prev; /* the queue's, as is where it lies on disk; segment 0 = nowhere */
+    uint64_t disk_segment, disk_at;
+    bool disk_synced;
+    uint64_t batch_seq; /* ascending within a route, from 1; 0 = written by an earlier writer */
+    uint32_t route;      /* index of (signal, tenant, lane); the names are in the next ones */
+    uint16_t lane, lanes;
     gcw_signal signal;
     enum protocol protocol;
     enum encoding encoding;
@@ -43,7 +47,14 @@ struct sealed {
 
 /* A sealed request with a copy of the body; all other fields zero. NULL when out of memory. */
 struct sealed *sealed_new(const void *body, size_t len);
+struct sealed *sealed_blank(size_t len); /* with room for a body of len */
 void sealed_free(struct sealed *s); /* with its shares array */
+
+/* The records [from, from + count) of a request, in the order they are in it, as a request of its own; its metadata goes
+ * with the first. The same arguments give the same bytes. NULL when out of memory, or, with *broken set, when the body
+ * is not what this library writes. No receipt shares; `charge` is its size. */
+struct sealed *sealed_slice(const struct sealed *s, uint32_t from, uint32_t count, bool *broken);
+uint64_t slice_memory(const struct sealed *s); /* at the most, while it is made */
 
 /* ---- remote write 1.0 (Remote-Write 1.0 specification; numbers in proto/remote1.proto) --------------------------- */
 

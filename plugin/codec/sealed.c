@@ -23,14 +23,20 @@ const char *encoding_name(enum encoding e)
     return name[e];
 }
 
-struct sealed *sealed_new(const void *body, size_t len)
+struct sealed *sealed_blank(size_t len)
 {
     ENSURE(len <= UINT32_MAX);
     struct sealed *s = malloc(sizeof *s + len);
-    if (!s)
-        return NULL;
-    *s = (struct sealed){.len = (uint32_t)len};
-    memcpy(s->body, body, len);
+    if (s)
+        *s = (struct sealed){.lanes = 1, .len = (uint32_t)len};
+    return s;
+}
+
+struct sealed *sealed_new(const void *body, size_t len)
+{
+    struct sealed *s = sealed_blank(len);
+    if (s)
+        memcpy(s->body, body, len);
     return s;
 }
 

@@ -110,11 +110,11 @@ static gcw_status check_together(const gcw_config *c, gcw_error *err)
     for (int i = 0; i < GCW_SIGNALS; i++)
         if (*c->signal[i].url)
             largest = MAX(largest, c->signal[i].batch_bytes);
-    if (c->memory_limit < 4 * largest) {
+    if (c->memory_limit < 8 * largest) {
         char limit[32], batch[32];
         format_size(limit, sizeof limit, c->memory_limit);
         format_size(batch, sizeof batch, largest);
-        return error_set(err, GCW_ERR_INVALID, "memory_limit: %s is less than four times the largest batch_bytes, %s",
+        return error_set(err, GCW_ERR_INVALID, "memory_limit: %s is less than eight times the largest batch_bytes, %s",
                          limit, batch);
     }
     if (c->retry_min_ms > c->retry_max_ms)

@@ -37,6 +37,10 @@ struct gcw_config {
     int overflow;
     uint64_t block_timeout_ms;
 
+    char *queue_dir;
+    int queue_mode; /* enum queue_mode */
+    uint64_t queue_limit, queue_spill_after_ms;
+
     uint64_t retry_min_ms, retry_max_ms, park_probe_ms, max_age_ms;
     int log_level; /* enum gcw_log_level */
 };

@@ -42,6 +42,7 @@ static const char *const http_versions[] = {"auto", "1.1", "2", NULL};
 static const char *const label_policies[] = {"sanitise", "truncate", "reject", NULL};
 static const char *const line_policies[] = {"truncate", "reject", NULL};
 static const char *const compressions[] = {"gzip", "none", NULL};
+static const char *const queue_modes[] = {"memory", "spill", "durable", NULL};
 static const char *const overflows[] = {"error", "block", "drop_oldest", "drop_newest", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 
@@ -51,6 +52,7 @@ static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL}
 #define BATCH   "Batching"
 #define LABELS  "Labels and limits"
 #define MEMORY  "Memory and overflow"
+#define QUEUE   "Disk queue"
 #define RETRY   "Retries"
 #define LOGGING "Logging"
 
@@ -156,13 +158,26 @@ const struct option_row option_rows[] = {
          "What happens to a longer line."),
 
     SIZE("memory_limit", "32MiB", "64KiB", "1TiB", 65536, UINT64_C(1) << 40, MEMORY, memory_limit,
-         "Memory for records and requests that have not been delivered; at least four times the largest batch_bytes in "
+         "Memory for records and requests that have not been delivered; at least eight times the largest batch_bytes in "
          "use."),
     ENUM("overflow", "error", "error|block|drop_oldest|drop_newest", overflows, 0, false, MEMORY, overflow,
          "What an append does at memory_limit: return an error at once, wait, drop the oldest waiting requests, or "
          "drop itself; drops are counted."),
     DURATION("block_timeout", "30s", "0", "1d", 0, DAY, MEMORY, block_timeout_ms,
              "How long overflow=block waits; 0 = without limit."),
+
+    STRING("queue_dir", "", "path", QUEUE, queue_dir,
+           "Directory for requests that wait; made if need be (mode 0700), used by one writer at a time. Empty: they "
+           "wait in memory alone, and are lost with the process."),
+    ENUM("queue_mode", "durable", "memory|spill|durable", queue_modes, 0, false, QUEUE, queue_mode,
+         "With queue_dir: durable puts every request on disk and syncs it before it is sent, so that neither kill -9 "
+         "nor a power cut loses it; spill writes only when memory is half full, when a route has been failing for "
+         "queue_spill_after, and at the end, which spares flash."),
+    SIZE("queue_limit", "1GiB", "1MiB", "64TiB", MIB, UINT64_C(1) << 46, QUEUE, queue_limit,
+         "Most bytes of disk. When they are used up, overflow=drop_oldest drops the oldest requests; else requests stay "
+         "in memory, up to memory_limit."),
+    DURATION("queue_spill_after", "30s", "0", "1d", 0, DAY, QUEUE, queue_spill_after_ms,
+             "queue_mode=spill: how long a route fails before its requests go to disk; 0 = not for that reason."),
 
     DURATION("retry_min", "500ms", "10ms", "1h", 10, HOUR, RETRY, retry_min_ms,
              "First delay before a request is sent again; doubled each time."),

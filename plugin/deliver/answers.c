@@ -67,11 +67,13 @@ static const struct answer_row rows[] = {
     {BOTH, END_ANSWERED, 413, 413, NULL, ACTION_SPLIT, "larger than the receiver takes", NULL,
      "RFC 9110 15.5.14; grafana/loki pkg/loghttp/push/push.go"},
     {BOTH, END_ANSWERED, 425, 425, NULL, ACTION_RETRY, "too early", NULL, "RFC 8470"},
-    {BOTH, END_ANSWERED, 429, 429, NULL, ACTION_RETRY, "rate limited", NULL, "Remote-Write 1.0; Loki and Mimir limits"},
+    {BOTH, END_ANSWERED, 429, 429, NULL, ACTION_ABATE, "rate limited", NULL, "Remote-Write 1.0; Loki and Mimir limits"},
     {BOTH, END_ANSWERED, 400, 499, NULL, ACTION_REJECT, "refused: never to be sent again", NULL, "Remote-Write 1.0"},
     {METRICS, END_ANSWERED, 501, 501, NULL, ACTION_PARK, "the URL takes no pushes", CHECK_URL,
      "grafana/mimir: method not allowed"},
-    {BOTH, END_ANSWERED, 500, 599, NULL, ACTION_RETRY, "the receiver is in trouble", NULL,
+    {BOTH, END_ANSWERED, 500, 500, NULL, ACTION_ABATE, "the receiver is in trouble", NULL,
+     "Remote-Write 1.0: MUST retry; Loki answers 500 where a message between its parts is too large"},
+    {BOTH, END_ANSWERED, 501, 599, NULL, ACTION_RETRY, "the receiver is in trouble", NULL,
      "Remote-Write 1.0: MUST retry"},
     {BOTH, END_ANSWERED, 0, 999, NULL, ACTION_RETRY, "an answer without meaning here", NULL, "RFC 9110 15"},
     {BOTH, END_NOT_SENT, 0, 0, NULL, ACTION_RETRY, "not reached", NULL, "transport"},
@@ -88,7 +90,7 @@ const struct answer_row *answer_rows(size_t *count)
 
 const char *action_name(enum action a)
 {
-    static const char *const names[] = {"delivered", "partial", "reject", "retry", "split", "park"};
+    static const char *const names[] = {"delivered", "partial", "reject", "retry", "abate", "split", "park"};
     return names[a];
 }
 

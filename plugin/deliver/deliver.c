@@ -1,38 +1,12 @@
-/* The machine. A route's request in flight, or next to be sent, is the head of its FIFO in the queue; it leaves the
- * queue when its records have ended. Routes are looked at round robin, so that none starves under the limit on requests
- * in flight. */
-#include <stdio.h>
+/* The machine. A route's request in flight, or next to be sent, is the head of its FIFO in the queue, or a slice of it;
+ * it leaves the queue when its records have ended. Routes are looked at round robin, so that none starves under the
+ * limit on requests in flight. */
 #include <stdlib.h>
 
-#include "deliver/deliver.h"
+#include "base/plant.h"
+#include "deliver/lane.h"
 
-enum state {
-    STATE_READY,   /* the head may be sent */
-    STATE_FLYING,  /* the head is in flight */
-    STATE_WAITING, /* backing off until due_ms */
-    STATE_PARKED,  /* the same, and a person has to act */
-};
-
-struct lane {
-    enum state state;
-    uint64_t due_ms;
-    unsigned attempts; /* of the head */
-    uint64_t failing_since_ms;
-    unsigned failures; /* since the last success; 0 = healthy */
-    bool said_parked;
-};
-
-struct deliver {
-    struct deliver_config config;
-    struct deliver_ops ops;
-    struct queue *queue;
-    struct lane *lanes;
-    uint32_t lane_count;
-    uint32_t turn; /* where the next round starts */
-    unsigned in_flight;
-    uint64_t retries[GCW_SIGNALS];
-    bool inside; /* a callback must not come back in */
-};
+#define BLOCKED_MS 200 /* until memory or the disk is asked again for what waits there */
 
 struct deliver *deliver_new(const struct deliver_config *config, const struct deliver_ops *ops, struct queue *queue)
 {
@@ -50,6 +24,7 @@ void deliver_free(struct deliver *d)
     if (!d)
         return;
     free(d->lanes);
+    free(d->barriers);
     free(d);
 }
 
@@ -67,54 +42,37 @@ static bool lanes_reserve(struct deliver *d, uint32_t route)
     return true;
 }
 
-bool deliver_push(struct deliver *d, struct sealed *s, uint64_t now_ms)
+bool deliver_push(struct deliver *d, struct sealed *s) { return lanes_reserve(d, s->route) && queue_push(d->queue, s); }
+
+bool deliver_after(struct deliver *d, uint32_t route, uint32_t older, uint32_t count)
 {
-    (void)now_ms;
-    return lanes_reserve(d, s->route) && queue_push(d->queue, s);
+    struct barrier *grown = realloc(d->barriers, (d->barrier_count + 1) * sizeof *grown);
+    if (!grown)
+        return false;
+    d->barriers = grown;
+    d->barriers[d->barrier_count++] = (struct barrier){route, older, count};
+    return true;
 }
 
-/* ---- words ------------------------------------------------------------------------------------------------------ */
-
-static void say(struct deliver *d, gcw_log_level level, const struct sealed *s, const char *text)
+static bool barrier_holds(const struct deliver *d, const struct barrier *b)
 {
-    char line[1024];
-    snprintf(line, sizeof line, "%s%s%s: %s", gcw_signal_name(s->signal), *s->tenant ? " of tenant " : "", s->tenant,
-             text);
-    d->ops.log(d->ops.ctx, level, line);
+    for (uint32_t i = 0; i < b->count; i++)
+        if (!queue_empty(d->queue, b->older + i))
+            return true;
+    return false;
 }
 
-static void words_of(char *out, size_t cap, const struct verdict *v, const struct answer *a)
+/* Whether the route has to wait for older ones; barriers that have fallen are forgotten. */
+static bool must_wait(struct deliver *d, uint32_t route)
 {
-    char status[32] = "";
-    if (a->end == END_ANSWERED)
-        snprintf(status, sizeof status, "HTTP %d, ", a->status);
-    snprintf(out, cap, "%s%s%s%.600s", status, v->row->reason, *a->text ? ": " : "", a->text);
-}
-
-/* One line when a route starts to fail, one when what it waits for changes to a person, one when it recovers. */
-static void say_failure(struct deliver *d, struct lane *l, const struct sealed *s, const struct verdict *v,
-                        const char *words)
-{
-    char line[1024];
-    bool park = v->action == ACTION_PARK;
-    if (park && !l->said_parked) {
-        snprintf(line, sizeof line, "parked, data is kept: %.700s; %s", words, v->row->check ? v->row->check : "");
-        say(d, GCW_LOG_ERROR, s, line);
-    } else if (!park && l->failures == 1) {
-        snprintf(line, sizeof line, "delivery fails, trying again: %.900s", words);
-        say(d, GCW_LOG_WARN, s, line);
+    bool wait = false;
+    for (size_t i = 0; i < d->barrier_count;) {
+        if (d->barriers[i].route != route || barrier_holds(d, &d->barriers[i]))
+            wait |= d->barriers[i++].route == route;
+        else
+            d->barriers[i] = d->barriers[--d->barrier_count];
     }
-    l->said_parked |= park;
-}
-
-static void say_recovery(struct deliver *d, struct lane *l, const struct sealed *s, uint64_t now_ms)
-{
-    char line[160];
-    if (l->failures == 0)
-        return;
-    snprintf(line, sizeof line, "delivery works again after %u failed attempts in %llu ms", l->failures,
-             (unsigned long long)(now_ms - l->failing_since_ms));
-    say(d, GCW_LOG_WARN, s, line);
+    return wait;
 }
 
 /* ---- ends -------------------------------------------------------------------------------------------------------- */
@@ -122,17 +80,75 @@ static void say_recovery(struct deliver *d, struct lane *l, const struct sealed 
 static void settle(struct deliver *d, const struct sealed *s, gcw_outcome outcome, uint64_t records, int status,
                    unsigned attempts, const char *message)
 {
-    const struct settlement end = {s, outcome, records, status, attempts, message};
+    const struct lane *l = &d->lanes[s->route];
+    const struct sealed *sent = l->slice ? l->slice : s;
+    const struct settlement end = {
+        .request = s,
+        .outcome = outcome,
+        .records = records,
+        .metadata = outcome == GCW_DELIVERED ? sent->metadata : 0,
+        .bytes = sent->len,
+        .http_status = status,
+        .attempts = attempts,
+        .message = message,
+    };
     d->ops.settle(d->ops.ctx, &end);
+}
+
+static void drop_slice(struct deliver *d, struct lane *l)
+{
+    if (l->slice)
+        d->ops.release(d->ops.ctx, l->slice);
+    l->slice = NULL;
+}
+
+/* The lane turns to the next head. */
+static void forget_head(struct deliver *d, struct lane *l)
+{
+    drop_slice(d, l);
+    l->attempts = 0;
+    l->span = 0;
+    l->unsliceable = false;
+}
+
+/* What the lane knows of the head is about another one by now, if the queue let go of that. */
+static void face_head(struct deliver *d, uint32_t route)
+{
+    struct lane *l = &d->lanes[route];
+    if (l->turn == queue_turn(d->queue, route))
+        return;
+    l->turn = queue_turn(d->queue, route);
+    forget_head(d, l);
 }
 
 /* The head of the route has ended: out of the queue. */
 static void finish(struct deliver *d, uint32_t route)
 {
-    struct lane *l = &d->lanes[route];
-    l->state = STATE_READY;
-    l->attempts = 0;
+    d->lanes[route].state = STATE_READY;
     d->ops.release(d->ops.ctx, queue_pop(d->queue, route));
+    face_head(d, route);
+}
+
+/* `n` records of the head have been settled. */
+static void advance(struct deliver *d, uint32_t route, const struct sealed *head, uint32_t n)
+{
+    struct lane *l = &d->lanes[route];
+    uint32_t left = head->records - queue_ended(d->queue, route);
+    ENSURE(n <= left);
+    if (n == left) {
+        finish(d, route);
+        return;
+    }
+    if (PLANTED(skip_split) && n + 1 < left) {
+        settle(d, head, GCW_DELIVERED, 1, 0, 0, "");
+        n++;
+    }
+    queue_ended_part(d->queue, route, n);
+    drop_slice(d, l);
+    l->attempts = 0;
+    l->span = 0;
+    l->state = STATE_READY;
+    queue_landed(d->queue, route);
 }
 
 static void postpone(struct deliver *d, struct lane *l, const struct sealed *s, const struct verdict *v,
@@ -147,53 +163,92 @@ static void postpone(struct deliver *d, struct lane *l, const struct sealed *s, 
     d->retries[s->signal]++;
 }
 
-static void failed(struct deliver *d, struct lane *l, const struct sealed *s, const struct verdict *v,
+static void failed(struct deliver *d, uint32_t route, const struct sealed *head, const struct verdict *v,
                    const char *words, uint64_t now_ms)
 {
+    struct lane *l = &d->lanes[route];
+    const struct sealed *sent = l->slice ? l->slice : head;
     if (l->failures++ == 0)
         l->failing_since_ms = now_ms;
-    say_failure(d, l, s, v, words);
-    postpone(d, l, s, v, now_ms);
+    say_failure(d, l, head, v, words);
+    postpone(d, l, head, v, now_ms);
+    queue_landed(d->queue, route);
+    if (v->action == ACTION_ABATE && lane_abate(l, sent))
+        drop_slice(d, l);
 }
 
-static void answered_for_good(struct deliver *d, uint32_t route, const struct sealed *s, const struct verdict *v,
+/* The receiver takes less at a time. A single record that is too large is refused for good. */
+static bool split(struct deliver *d, uint32_t route, const struct sealed *head, const char *words)
+{
+    struct lane *l = &d->lanes[route];
+    const struct sealed *sent = l->slice ? l->slice : head;
+    say_split(d, l, sent, words);
+    if (!lane_halve(l, sent))
+        return false;
+    drop_slice(d, l);
+    l->state = STATE_READY;
+    d->retries[head->signal]++;
+    queue_landed(d->queue, route);
+    return true;
+}
+
+static void answered_for_good(struct deliver *d, uint32_t route, const struct sealed *head, const struct verdict *v,
                               const struct answer *a, const char *words, uint64_t now_ms)
 {
     struct lane *l = &d->lanes[route];
-    uint64_t lost = v->action == ACTION_DELIVERED ? 0 : v->action == ACTION_PARTIAL ? v->lost : s->records;
-    say_recovery(d, l, s, now_ms);
+    uint32_t sent = l->slice ? l->slice->records : head->records;
+    uint64_t lost = v->action == ACTION_DELIVERED ? 0 : v->action == ACTION_PARTIAL ? v->lost : sent;
+    say_recovery(d, l, head, now_ms);
     l->failures = 0;
     l->said_parked = false;
+    lane_grow(l);
     if (lost > 0) {
-        say(d, GCW_LOG_WARN, s, words);
-        settle(d, s, GCW_REJECTED, lost, a->status, l->attempts, words);
+        say(d, GCW_LOG_WARN, head, words);
+        settle(d, head, GCW_REJECTED, lost, a->status, l->attempts, words);
     }
     if (v->action == ACTION_DELIVERED || v->action == ACTION_PARTIAL)
-        settle(d, s, GCW_DELIVERED, s->records - lost, a->status, l->attempts, "");
-    finish(d, route);
+        settle(d, head, GCW_DELIVERED, sent - lost, a->status, l->attempts, "");
+    advance(d, route, head, sent);
+}
+
+/* The head of a route that is flying: in RAM for certain. */
+static const struct sealed *flying_head(struct deliver *d, uint32_t route)
+{
+    const struct sealed *head;
+    ENSURE(queue_head(d->queue, route, &head) == QUEUE_READY);
+    return head;
 }
 
 void deliver_answer(struct deliver *d, uint32_t route, const struct answer *a, uint64_t now_ms, int64_t now_unix_ms)
 {
     ENSURE(!d->inside && route < d->lane_count && d->lanes[route].state == STATE_FLYING);
     struct lane *l = &d->lanes[route];
-    const struct sealed *s = queue_head(d->queue, route);
-    struct verdict v = answer_judge(s, a, now_unix_ms);
+    const struct sealed *head = flying_head(d, route);
+    struct verdict v = answer_judge(l->slice ? l->slice : head, a, now_unix_ms);
     char words[ANSWER_TEXT];
     words_of(words, sizeof words, &v, a);
     d->inside = true;
     d->in_flight--;
+    d->in_flight_of[head->signal]--;
     l->attempts++;
+    if (PLANTED(resend_rejected) && v.action == ACTION_REJECT)
+        v.action = ACTION_RETRY;
+    if (PLANTED(drop_on_retry) && v.action == ACTION_RETRY)
+        v.action = ACTION_DELIVERED;
     switch (v.action) {
     case ACTION_RETRY:
+    case ACTION_ABATE:
     case ACTION_PARK:
-        failed(d, l, s, &v, words, now_ms);
+        failed(d, route, head, &v, words, now_ms);
         break;
-    case ACTION_SPLIT: /* halving and sealing again is not there yet: counted as what the receiver made of it */
+    case ACTION_SPLIT:
+        if (split(d, route, head, words))
+            break;
+        /* fall through */
     case ACTION_DELIVERED:
     case ACTION_PARTIAL:
     case ACTION_REJECT:
-        answered_for_good(d, route, s, &v, a, words, now_ms);
+        answered_for_good(d, route, head, &v, a, words, now_ms);
         break;
     }
     d->inside = false;
@@ -202,13 +257,21 @@ void deliver_answer(struct deliver *d, uint32_t route, const struct answer *a, u
 /* ---- time ----------------------------------------------------------------------------------------------------------
  */
 
-static void expire(struct deliver *d, uint32_t route, uint64_t now_ms)
+/* The head, with what is too old out of the way. */
+static enum queue_head_state fresh_head(struct deliver *d, uint32_t route, uint64_t now_ms, const struct sealed **head)
 {
-    const struct sealed *s;
-    while (d->config.max_age_ms && d->lanes[route].state != STATE_FLYING && (s = queue_head(d->queue, route)) &&
-           now_ms - s->sealed_mono_ms >= d->config.max_age_ms) {
-        settle(d, s, GCW_EXPIRED, s->records, 0, d->lanes[route].attempts, "older than max_age");
+    struct lane *l = &d->lanes[route];
+    for (;;) {
+        enum queue_head_state state = queue_head(d->queue, route, head);
+        face_head(d, route);
+        if (state != QUEUE_READY || !d->config.max_age_ms || l->state == STATE_FLYING ||
+            (int64_t)(now_ms - (*head)->sealed_mono_ms) < (int64_t)d->config.max_age_ms)
+            return state;
+        settle(d, *head, GCW_EXPIRED, (*head)->records - queue_ended(d->queue, route), 0, l->attempts,
+               "older than max_age");
+        enum state before = l->state;
         finish(d, route);
+        l->state = before; /* what the route waits for has not changed */
     }
 }
 
@@ -217,36 +280,89 @@ static bool lane_ready(const struct lane *l, uint64_t now_ms)
     return l->state == STATE_READY || (l->state != STATE_FLYING && l->due_ms <= now_ms);
 }
 
-/* When this route wants to be looked at again. */
-static uint64_t lane_timer(const struct deliver *d, const struct lane *l, const struct sealed *head)
+/* When this route wants to be looked at again. One that only waits for a place is woken by the answer that frees it. */
+static uint64_t lane_timer(const struct deliver *d, const struct lane *l, const struct sealed *head, uint64_t now_ms)
 {
-    uint64_t at = l->state == STATE_WAITING || l->state == STATE_PARKED ? l->due_ms : UINT64_MAX;
+    bool waits = l->state == STATE_WAITING || l->state == STATE_PARKED;
+    uint64_t at = waits && l->due_ms > now_ms ? l->due_ms : UINT64_MAX;
     if (d->config.max_age_ms && l->state != STATE_FLYING)
         at = MIN(at, head->sealed_mono_ms + d->config.max_age_ms);
     return at;
+}
+
+/* One signal's receiver that hangs must not take every place from the other's. */
+static bool place_free(const struct deliver *d, gcw_signal signal)
+{
+    unsigned most = d->config.max_in_flight;
+    return d->in_flight < most && d->in_flight_of[signal] < MAX(most - most / 4, 1u);
+}
+
+/* What is sent next: the head or a slice of it. NULL = no memory for a slice now. */
+static const struct sealed *to_send(struct deliver *d, uint32_t route, const struct sealed *head)
+{
+    struct lane *l = &d->lanes[route];
+    bool broken = false;
+    if (l->span == 0)
+        l->span = lane_span(l, head, queue_ended(d->queue, route));
+    if (l->span == head->records)
+        return head;
+    if (!l->slice)
+        l->slice = d->ops.slice(d->ops.ctx, head, queue_ended(d->queue, route), l->span, &broken);
+    if (!broken)
+        return l->slice;
+    l->unsliceable = true; /* whole, then: the receiver says what it is */
+    l->span = head->records;
+    return head;
+}
+
+static bool start(struct deliver *d, uint32_t route, const struct sealed *head)
+{
+    struct lane *l = &d->lanes[route];
+    const struct sealed *s = to_send(d, route, head);
+    if (!s)
+        return false;
+    l->state = STATE_FLYING;
+    d->in_flight++;
+    d->in_flight_of[head->signal]++;
+    d->turn = route + 1;
+    queue_flying(d->queue, route);
+    d->ops.send(d->ops.ctx, s, l->attempts);
+    return true;
+}
+
+static uint64_t run_lane(struct deliver *d, uint32_t route, uint64_t now_ms)
+{
+    struct lane *l = &d->lanes[route];
+    const struct sealed *head;
+    if (l->state == STATE_FLYING || must_wait(d, route))
+        return UINT64_MAX;
+    if (l->failures && d->config.spill_after_ms && now_ms - l->failing_since_ms >= d->config.spill_after_ms)
+        queue_spill(d->queue, route, now_ms);
+    if (!lane_ready(l, now_ms) && !d->config.max_age_ms && !queue_empty(d->queue, route))
+        return l->due_ms;
+    switch (fresh_head(d, route, now_ms, &head)) {
+    case QUEUE_EMPTY:
+        return UINT64_MAX;
+    case QUEUE_BLOCKED:
+        return now_ms + BLOCKED_MS;
+    case QUEUE_READY:
+        break;
+    }
+    if (lane_ready(l, now_ms) && place_free(d, head->signal) && !start(d, route, head))
+        return now_ms + BLOCKED_MS;
+    return lane_timer(d, l, head, now_ms);
 }
 
 uint64_t deliver_run(struct deliver *d, uint64_t now_ms)
 {
     ENSURE(!d->inside);
     uint64_t next = UINT64_MAX;
-    uint32_t n = MIN(d->lane_count, queue_routes(d->queue)), start = n ? d->turn % n : 0;
+    if (queue_routes(d->queue) > 0)
+        lanes_reserve(d, queue_routes(d->queue) - 1); /* what was recovered was never pushed here */
+    uint32_t n = MIN(d->lane_count, queue_routes(d->queue)), first = n ? d->turn % n : 0;
     d->inside = true;
-    for (uint32_t k = 0; k < n; k++) {
-        uint32_t route = (start + k) % n;
-        struct lane *l = &d->lanes[route];
-        expire(d, route, now_ms);
-        const struct sealed *head = queue_head(d->queue, route);
-        if (!head)
-            continue;
-        if (lane_ready(l, now_ms) && d->in_flight < d->config.max_in_flight) {
-            l->state = STATE_FLYING;
-            d->in_flight++;
-            d->turn = route + 1;
-            d->ops.send(d->ops.ctx, head, l->attempts);
-        }
-        next = MIN(next, lane_timer(d, l, head));
-    }
+    for (uint32_t k = 0; k < n; k++)
+        next = MIN(next, run_lane(d, (first + k) % n, now_ms));
     d->inside = false;
     return next;
 }
@@ -255,70 +371,63 @@ void deliver_unpark(struct deliver *d, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < d->lane_count; i++)
         if (d->lanes[i].state == STATE_PARKED)
-            d->lanes[i].due_ms = now_ms;
+            d->lanes[i].due_ms = PLANTED(never_unpark) ? UINT64_MAX : now_ms;
 }
 
 /* ---- dropping ------------------------------------------------------------------------------------------------------
  */
-
-static bool may_evict(void *ctx, const struct sealed *s)
-{
-    const struct deliver *d = ctx;
-    return d->lanes[s->route].state != STATE_FLYING || queue_head(d->queue, s->route) != s;
-}
 
 uint64_t deliver_evict(struct deliver *d, uint64_t bytes)
 {
     uint64_t freed = 0;
     struct sealed *s;
     d->inside = true;
-    while (freed < bytes && (s = queue_take_oldest(d->queue, may_evict, d))) {
-        struct lane *l = &d->lanes[s->route];
+    uint32_t ended;
+    while (freed < bytes && (s = queue_take_oldest(d->queue, &ended))) {
         freed += s->charge;
-        settle(d, s, GCW_DROPPED, s->records, 0, 0, "memory_limit reached (overflow=drop_oldest)");
+        settle(d, s, GCW_DROPPED, s->records - ended, 0, 0, "memory_limit reached (overflow=drop_oldest)");
         d->ops.release(d->ops.ctx, s);
-        if (l->state != STATE_FLYING)
-            l->attempts = 0; /* the head may have changed; the wait stays, it is the route's */
     }
     d->inside = false;
     return freed;
 }
 
+void deliver_stop(struct deliver *d)
+{
+    for (uint32_t i = 0; i < d->lane_count; i++) {
+        struct lane *l = &d->lanes[i];
+        if (l->state == STATE_FLYING)
+            queue_landed(d->queue, i);
+        l->state = STATE_READY;
+        drop_slice(d, l);
+    }
+    d->in_flight = 0;
+    memset(d->in_flight_of, 0, sizeof d->in_flight_of);
+}
+
 void deliver_drop_all(struct deliver *d, const char *why)
 {
+    uint32_t ended;
     d->inside = true;
     for (uint32_t i = 0; i < d->lane_count; i++)
-        for (const struct sealed *s; (s = queue_head(d->queue, i));) {
-            settle(d, s, GCW_DROPPED, s->records, 0, d->lanes[i].attempts, why);
-            finish(d, i);
+        for (struct sealed *s; (s = queue_abandon(d->queue, i, &ended));) {
+            settle(d, s, GCW_DROPPED, s->records - ended, 0, d->lanes[i].attempts, why);
+            d->ops.release(d->ops.ctx, s);
         }
-    d->in_flight = 0;
     d->inside = false;
 }
 
-/* ---- looking in
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- looking in ----------------------------------------------------------------------------------------------------
+ */
 
 void deliver_gauges(const struct deliver *d, gcw_signal signal, struct deliver_gauges *out)
 {
-    const struct sealed *oldest = queue_oldest(d->queue, signal);
-    *out = (struct deliver_gauges){
-        .waiting = queue_count(d->queue, signal),
-        .waiting_bytes = queue_bytes(d->queue, signal),
-        .oldest_sealed_ms = oldest ? oldest->sealed_mono_ms : 0,
-        .retries = d->retries[signal],
-    };
-    for (uint32_t i = 0; i < MIN(d->lane_count, queue_routes(d->queue)); i++) {
-        const struct sealed *head = queue_head(d->queue, i);
-        if (!head || head->signal != signal)
-            continue;
-        out->in_flight += d->lanes[i].state == STATE_FLYING;
-        out->parked |= d->lanes[i].state == STATE_PARKED;
-    }
+    *out = (struct deliver_gauges){.retries = d->retries[signal], .in_flight = d->in_flight_of[signal]};
+    for (uint32_t i = 0; i < MIN(d->lane_count, queue_routes(d->queue)); i++)
+        out->parked |= d->lanes[i].state == STATE_PARKED && queue_signal(d->queue, i) == signal;
 }
 
 bool deliver_done_through(const struct deliver *d, uint32_t route, uint64_t batch_seq)
 {
-    const struct sealed *head = queue_head(d->queue, route);
-    return !head || head->batch_seq > batch_seq;
+    return queue_oldest_seq(d->queue, route) > batch_seq;
 }

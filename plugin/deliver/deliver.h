@@ -30,6 +30,7 @@ enum action {
     ACTION_PARTIAL, /* the receiver kept the valid part: the rest is counted as rejected, nothing is resent */
     ACTION_REJECT,  /* never resend */
     ACTION_RETRY,   /* same bytes again, after a while */
+    ACTION_ABATE,   /* the same, but after some attempts in vain less at a time: it may never fit a burst */
     ACTION_SPLIT,   /* too large as it is */
     ACTION_PARK,    /* keep, say so once, probe slowly */
 };
@@ -71,11 +72,13 @@ uint64_t backoff_delay(const struct backoff_config *c, unsigned attempts, uint32
 
 /* ---- the machine ------------------------------------------------------------------------------------------------- */
 
-/* What became of `records` of a request. */
+/* What became of `records` of a request, which is always the one that was pushed, though a slice of it was sent. */
 struct settlement {
     const struct sealed *request;
     gcw_outcome outcome;
     uint64_t records;
+    uint32_t metadata; /* families described in what was delivered */
+    uint32_t bytes;    /* of what was sent */
     int http_status;
     unsigned attempts;
     const char *message;
@@ -85,8 +88,11 @@ struct deliver_ops {
     void *ctx;
     /* Start sending; the answer comes back through deliver_answer(). `attempt` counts from 0. */
     void (*send)(void *ctx, const struct sealed *s, unsigned attempt);
+    /* A request of the records [from, from + count) of s: the same ones each time. NULL = no memory at present, or,
+     * with *broken set, a body that cannot be read. Given back by release(). */
+    struct sealed *(*slice)(void *ctx, const struct sealed *s, uint32_t from, uint32_t count, bool *broken);
     void (*settle)(void *ctx, const struct settlement *end);
-    /* All of its records were settled: free it. */
+    /* A request all of whose records were settled, or a slice: free it. */
     void (*release)(void *ctx, struct sealed *s);
     uint32_t (*random)(void *ctx);
     void (*log)(void *ctx, gcw_log_level level, const char *text);
@@ -94,30 +100,33 @@ struct deliver_ops {
 
 struct deliver_config {
     struct backoff_config backoff;
-    uint64_t max_age_ms;    /* 0 = none */
-    unsigned max_in_flight; /* requests, all routes together */
+    uint64_t max_age_ms;     /* 0 = none */
+    unsigned max_in_flight;  /* requests, all routes together; one signal leaves a quarter of them to the other */
+    uint64_t spill_after_ms; /* a route that failed for so long has its requests put on disk */
 };
 
 struct deliver;
 struct deliver *deliver_new(const struct deliver_config *config, const struct deliver_ops *ops, struct queue *queue);
 void deliver_free(struct deliver *d);
 
-bool deliver_push(struct deliver *d, struct sealed *s,
-                  uint64_t now_ms); /* false = out of memory, s still the caller's */
+bool deliver_push(struct deliver *d, struct sealed *s); /* false = out of memory, s still the caller's */
 void deliver_answer(struct deliver *d, uint32_t route, const struct answer *a, uint64_t now_ms, int64_t now_unix_ms);
 /* Expires what is too old, starts what may start; returns the monotonic ms of the next timer, UINT64_MAX if none. */
 uint64_t deliver_run(struct deliver *d, uint64_t now_ms);
 /* The token or configuration changed: parked routes try at once. */
 void deliver_unpark(struct deliver *d, uint64_t now_ms);
+/* The route's requests wait until those of the routes [older, older + count), the same tenant's of an earlier start
+ * with another number of lanes, have ended. False = out of memory. */
+bool deliver_after(struct deliver *d, uint32_t route, uint32_t older, uint32_t count);
 /* drop_oldest: drops waiting requests, oldest first, until `bytes` of charge are free. Returns what was freed. */
 uint64_t deliver_evict(struct deliver *d, uint64_t bytes);
-/* Closing: settles everything as dropped with `why`; answers still out are ignored. */
+/* Closing: nothing is in flight any more, no answer will come. What was sent in part is settled so far. */
+void deliver_stop(struct deliver *d);
+/* Then settles what the queue still has in RAM as dropped with `why`. */
 void deliver_drop_all(struct deliver *d, const char *why);
 
 struct deliver_gauges {
-    uint64_t waiting, waiting_bytes, in_flight;
-    uint64_t oldest_sealed_ms; /* monotonic; 0 = none */
-    uint64_t retries;
+    uint64_t in_flight, retries;
     bool parked;
 };
 void deliver_gauges(const struct deliver *d, gcw_signal signal, struct deliver_gauges *out);

@@ -138,7 +138,7 @@ typedef enum gcw_outcome {
     GCW_DELIVERED = 0, /* the receiver said yes */
     GCW_REJECTED = 1,  /* the receiver will never take it; its words are in the report */
     GCW_EXPIRED = 2,   /* older than max_age before it could be delivered */
-    GCW_DROPPED = 3    /* by policy: overflow, or what was left when close()'s deadline passed */
+    GCW_DROPPED = 3    /* by policy: overflow, what was left in memory when close()'s deadline passed; or lost on disk */
 } gcw_outcome;
 #define GCW_OUTCOMES 4
 
@@ -184,19 +184,21 @@ GCW_API gcw_status gcw_writer_flush(gcw_writer *writer, int timeout_ms);
 
 struct gcw_stats;
 
-/* Flushes for at most timeout_ms, then drops what is left (counted, reported), stops the threads and frees the
- * writer with all its series and streams; receipts live on. Appends that come during the call get GCW_ERR_CLOSED; the
- * caller sees to it that no other call is under way when it returns, and makes none afterwards. `final` (may be NULL)
- * gets the last statistics. GCW_ERR_TIMEOUT if records were dropped here. NULL is fine. */
+/* Flushes for at most timeout_ms, then puts what is left on disk (queue_dir) or else drops it (counted, reported), stops
+ * the threads and frees the writer with all its series and streams; receipts live on. Appends that come during the call
+ * get GCW_ERR_CLOSED; the caller sees to it that no other call is under way when it returns, and makes none afterwards.
+ * `final` (may be NULL) gets the last statistics. GCW_ERR_TIMEOUT if records were dropped here. NULL is fine. */
 GCW_API gcw_status gcw_writer_close(gcw_writer *writer, int timeout_ms, struct gcw_stats *final);
 
-/* Counters of one signal since open, and gauges. Once nothing is pending:
- * accepted = delivered + rejected + expired + dropped. */
+/* Counters of one signal since open, and gauges. At any time:
+ * accepted + recovered = delivered + rejected + expired + dropped + pending. */
 typedef struct gcw_signal_stats {
     uint64_t accepted; /* records taken by append */
     uint64_t refused;  /* records turned away with an error at append (not in `accepted`) */
     uint64_t outcome[GCW_OUTCOMES];
-    uint64_t pending;       /* accepted, not ended */
+    uint64_t recovered;     /* records found in queue_dir at open */
+    uint64_t pending;       /* accepted or recovered, not ended */
+    uint64_t on_disk;       /* of them: in files of queue_dir */
     uint64_t metadata_sent; /* metric families whose metadata was delivered */
     uint64_t changed;       /* label sets and entries that were mended (sanitised, cut) to fit the receiver */
     uint64_t requests;      /* requests sent, retries included */
@@ -208,6 +210,7 @@ typedef struct gcw_signal_stats {
     uint64_t bytes_waiting;    /* compressed bytes of requests_waiting */
     uint64_t interned;         /* live series or streams */
     uint64_t interned_bytes;   /* memory they take */
+    uint64_t damaged;          /* requests and stretches of files that could not be read back */
     int64_t oldest_waiting_ms; /* age of the oldest request waiting; 0 = none */
     int last_http_status;      /* of the newest answer; 0 = none yet */
     bool parked;               /* at least one route holds its data until credentials or URL are mended */
@@ -218,6 +221,10 @@ typedef struct gcw_stats {
     gcw_signal_stats signal[GCW_SIGNALS];
     uint64_t memory_used; /* bytes under the budget now */
     uint64_t memory_limit;
+    uint64_t disk_used; /* bytes of the files in queue_dir */
+    uint64_t disk_limit;
+    uint64_t disk_syncs; /* files synced since open */
+    bool disk_failing;   /* queue_dir cannot be written at present: requests wait in memory */
 } gcw_stats;
 
 /* A consistent-enough snapshot: each number is exact, the set is read without stopping the writer. */
@@ -231,7 +238,7 @@ typedef struct gcw_receipt gcw_receipt;
 
 typedef enum gcw_receipt_level {
     GCW_RECEIPT_QUEUED = 0,   /* taken into memory: true as soon as append returned */
-    GCW_RECEIPT_DURABLE = 1,  /* on disk and synced; needs the disk queue */
+    GCW_RECEIPT_DURABLE = 1,  /* on disk and synced, or ended; needs queue_mode=durable */
     GCW_RECEIPT_DELIVERED = 2 /* the receiver said yes, or the record ended otherwise */
 } gcw_receipt_level;
 

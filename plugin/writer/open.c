@@ -107,7 +107,7 @@ static bool chunk_memory_take(void *writer, uint64_t bytes, bool force)
 {
     gcw_writer *w = writer;
     if (!force)
-        return budget_take(&w->budget, bytes, w->headroom);
+        return budget_take(&w->budget, bytes, w->seal_room + w->slice_room);
     atomic_fetch_add(&w->budget.used, bytes);
     return true;
 }
@@ -137,7 +137,8 @@ static bool front_open(gcw_writer *w)
         if (!w->table[i])
             return false;
     }
-    w->headroom = sealed_bound(largest);
+    w->seal_room = sealed_bound(largest);
+    w->slice_room = 2 * largest + largest / 6 + 8 * KIB; /* slice_memory() of the largest */
     w->budget.limit = c->memory_limit;
     atomic_store(&w->budget.used, largest + sealed_bound(largest)); /* the encoder's scratch */
     const struct batcher_ops ops = {w, chunk_memory_take, chunk_memory_give};
@@ -169,11 +170,14 @@ static gcw_status back_open(gcw_writer *w, gcw_error *err)
         .backoff = {c->retry_min_ms, c->retry_max_ms, c->park_probe_ms},
         .max_age_ms = c->max_age_ms,
         .max_in_flight = (unsigned)c->max_connections,
+        .spill_after_ms = c->queue_mode == QUEUE_SPILL ? c->queue_spill_after_ms : 0,
     };
-    const struct deliver_ops ops = {w, deliver_send, writer_settle, writer_release, deliver_random, deliver_log};
-    w->queue = queue_new();
-    w->deliver = w->queue ? deliver_new(&dc, &ops, w->queue) : NULL;
-    return w->deliver ? GCW_OK : error_set(err, GCW_ERR_NOMEM, "out of memory");
+    const struct deliver_ops ops = {
+        w, deliver_send, writer_slice, writer_settle, writer_release, deliver_random, deliver_log};
+    if ((status = writer_queue_open(w, err)) != GCW_OK)
+        return status;
+    w->deliver = deliver_new(&dc, &ops, w->queue);
+    return w->deliver ? writer_recover(w, err) : error_set(err, GCW_ERR_NOMEM, "out of memory");
 }
 
 /* The host's signal handlers must not run on our threads. */
@@ -202,6 +206,7 @@ static void writer_free(gcw_writer *w)
     batcher_free(w->batcher);
     deliver_free(w->deliver);
     queue_free(w->queue);
+    disk_posix_close(&w->disk);
     transport_free(w->transport);
     sealer_free(w->sealer);
     families_free(w->families);

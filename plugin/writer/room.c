@@ -44,7 +44,7 @@ static void room_pause(gcw_writer *w, uint64_t ms, uint64_t deadline_ms)
 
 static void evict_ask(gcw_writer *w)
 {
-    atomic_store(&w->room.wanted, w->headroom);
+    atomic_store(&w->room.wanted, w->seal_room);
     transport_wake(w->transport);
 }
 
@@ -57,8 +57,7 @@ static bool wait_on(gcw_writer *w, struct room_wait *wait, gcw_status *status)
         *status = GCW_ERR_TIMEOUT;
         return false;
     }
-    if (w->config->overflow == OVERFLOW_DROP_OLDEST)
-        evict_ask(w);
+    evict_ask(w);
     room_pause(w, PAUSE_MS, wait->deadline_ms);
     if (atomic_load(&w->closing)) {
         *status = GCW_ERR_CLOSED;
@@ -81,6 +80,7 @@ bool room_wait(gcw_writer *w, gcw_signal signal, struct room_wait *wait, gcw_sta
         *status = GCW_ERR_DROPPED;
         return false;
     case OVERFLOW_ERROR:
+        evict_ask(w);
         break;
     }
     *status = GCW_ERR_FULL;
@@ -91,11 +91,10 @@ bool room_wait(gcw_writer *w, gcw_signal signal, struct room_wait *wait, gcw_sta
  * there is always enough; otherwise delivery frees some, or a policy does. */
 bool room_take_for_seal(gcw_writer *w, uint64_t bytes)
 {
-    while (!budget_take(&w->budget, bytes, 0)) {
+    while (!budget_take(&w->budget, bytes, w->slice_room)) {
         if (atomic_load(&w->stop_encoder))
             return false;
-        if (w->config->overflow == OVERFLOW_DROP_OLDEST)
-            evict_ask(w);
+        evict_ask(w);
         room_pause(w, PAUSE_MS, UINT64_MAX);
     }
     return true;

@@ -45,7 +45,7 @@ void writer_settle(void *writer, const struct settlement *end)
     gcw_writer *w = writer;
     const struct sealed *s = end->request;
     if (end->outcome == GCW_DELIVERED)
-        atomic_fetch_add(&w->counters[s->signal].metadata_sent, s->metadata);
+        atomic_fetch_add(&w->counters[s->signal].metadata_sent, end->metadata);
     if (end->records == 0)
         return;
     atomic_fetch_add(&w->counters[s->signal].outcome[end->outcome], end->records);
@@ -57,7 +57,7 @@ void writer_settle(void *writer, const struct settlement *end)
         .outcome = end->outcome,
         .tenant = s->tenant,
         .records = end->records,
-        .bytes = s->len,
+        .bytes = end->bytes,
         .http_status = end->http_status,
         .attempts = end->attempts,
         .message = end->message ? end->message : "",
@@ -84,4 +84,40 @@ void writer_drop(gcw_writer *w, struct sealed *s, const char *why)
     const struct settlement end = {.request = s, .outcome = GCW_DROPPED, .records = s->records, .message = why};
     writer_settle(w, &end);
     writer_release(w, s);
+}
+
+/* ---- what the disk queue tells ---------------------------------------------------------------------------------- */
+
+void writer_lost(void *writer, const struct queue_loss *loss, const struct receipt_share *shares, uint32_t count)
+{
+    gcw_writer *w = writer;
+    for (uint32_t i = 0; i < count; i++)
+        if (shares[i].records > 0)
+            receipt_settle(shares[i].receipt, GCW_DROPPED, shares[i].records);
+    if (loss->records == 0)
+        return;
+    struct counters *c = &w->counters[loss->signal];
+    atomic_fetch_add(&c->outcome[GCW_DROPPED], loss->records);
+    pthread_mutex_lock(&w->lock);
+    snprintf(c->last_error, sizeof c->last_error, "dropped: %s", loss->why);
+    pthread_mutex_unlock(&w->lock);
+    log_line(&w->log, GCW_LOG_ERROR, "%s%s%s: %llu records dropped: %s", gcw_signal_name(loss->signal),
+             *loss->tenant ? " of tenant " : "", loss->tenant, (unsigned long long)loss->records, loss->why);
+    const gcw_report r = {.signal = loss->signal,
+                          .outcome = GCW_DROPPED,
+                          .tenant = loss->tenant,
+                          .records = loss->records,
+                          .message = loss->why};
+    report(w, &r);
+}
+
+/* Shares that waited for this are done with; the others stay with the request. */
+void writer_durable(void *writer, struct sealed *s)
+{
+    (void)writer;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < s->share_count; i++)
+        if (s->shares[i].records > 0 && !receipt_durable(s->shares[i].receipt, s->shares[i].records))
+            s->shares[kept++] = s->shares[i];
+    s->share_count = kept;
 }

@@ -37,8 +37,8 @@ const char *gcw_signal_name(gcw_signal signal) { return signal == GCW_LOGS ? "lo
 gcw_receipt *gcw_receipt_new(gcw_writer *writer, gcw_receipt_level level,
                              void (*done)(void *user, const gcw_receipt_summary *summary), void *user, gcw_error *err)
 {
-    if (level == GCW_RECEIPT_DURABLE || !writer) {
-        error_set(err, GCW_ERR_UNSUPPORTED, "receipt level durable: this writer keeps its queue in memory");
+    if (level == GCW_RECEIPT_DURABLE && (!writer->disk.ctx || writer->config->queue_mode != QUEUE_DURABLE)) {
+        error_set(err, GCW_ERR_UNSUPPORTED, "receipt level durable: needs queue_dir and queue_mode=durable");
         return NULL;
     }
     gcw_receipt *r = receipt_new(level, done, user);
@@ -59,7 +59,6 @@ static void signal_stats(gcw_writer *w, gcw_signal signal, gcw_signal_stats *out
     out->outcome[GCW_DROPPED] += newest;
     /* read after the outcomes, so that it is never behind them */
     out->accepted = batcher_accepted(w->batcher, signal) + newest;
-    out->pending = out->accepted > ended ? out->accepted - ended : 0;
     out->metadata_sent = atomic_load(&c->metadata_sent);
     out->requests = atomic_load(&c->requests);
     out->bytes_raw = atomic_load(&c->bytes_raw);
@@ -68,17 +67,21 @@ static void signal_stats(gcw_writer *w, gcw_signal signal, gcw_signal_stats *out
     out->interned_bytes = guard_bytes(w->guard[signal]);
     pthread_mutex_lock(&w->lock);
     const struct deliver_gauges *g = &c->gauges;
-    uint64_t now = clock_mono_ms();
-    out->requests_waiting = g->waiting;
+    const struct queue_gauges *q = &c->queue_gauges;
+    out->recovered = q->recovered_records;
+    out->requests_waiting = q->requests;
     out->requests_in_flight = g->in_flight;
-    out->bytes_waiting = g->waiting_bytes;
+    out->bytes_waiting = q->bytes;
+    out->on_disk = q->disk_records;
+    out->damaged = q->damaged;
     out->retries = g->retries;
     out->parked = g->parked;
-    out->oldest_waiting_ms =
-        g->oldest_sealed_ms && now > g->oldest_sealed_ms ? (int64_t)(now - g->oldest_sealed_ms) : 0;
+    out->oldest_waiting_ms = q->oldest_ms == INT64_MAX ? 0 : MAX((int64_t)clock_mono_ms() - q->oldest_ms, 0);
     out->last_http_status = c->last_http_status;
     snprintf(out->last_error, sizeof out->last_error, "%s", c->last_error);
     pthread_mutex_unlock(&w->lock);
+    uint64_t came = out->accepted + out->recovered;
+    out->pending = came > ended ? came - ended : 0;
 }
 
 void gcw_writer_stats(gcw_writer *w, gcw_stats *out)
@@ -87,4 +90,10 @@ void gcw_writer_stats(gcw_writer *w, gcw_stats *out)
         signal_stats(w, (gcw_signal)i, &out->signal[i]);
     out->memory_used = atomic_load(&w->budget.used);
     out->memory_limit = w->budget.limit;
+    out->disk_limit = w->disk.ctx ? w->config->queue_limit : 0;
+    pthread_mutex_lock(&w->lock);
+    out->disk_used = w->disk_used;
+    out->disk_syncs = w->disk_syncs;
+    out->disk_failing = w->disk_failing;
+    pthread_mutex_unlock(&w->lock);
 }

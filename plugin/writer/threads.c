@@ -92,7 +92,7 @@ void *encoder_main(void *writer)
 
 /* ---- delivery ---------------------------------------------------------------------------------------------------- */
 
-static void take_handed(gcw_writer *w, uint64_t now)
+static void take_handed(gcw_writer *w)
 {
     pthread_mutex_lock(&w->lock);
     struct sealed *s = w->handed_first;
@@ -102,7 +102,7 @@ static void take_handed(gcw_writer *w, uint64_t now)
     for (struct sealed *next; s; s = next) {
         next = s->next;
         s->next = NULL;
-        if (!deliver_push(w->deliver, s, now))
+        if (!deliver_push(w->deliver, s))
             writer_drop(w, s, "out of memory");
     }
 }
@@ -112,8 +112,7 @@ static bool flush_done(gcw_writer *w, const struct flush *f)
     for (uint32_t i = 0; i < f->routes; i++) {
         if (f->seq[i] == 0)
             continue;
-        const struct sealed *head = queue_head(w->queue, i);
-        if (i >= w->handed_routes || w->handed_seq[i] < f->seq[i] || (head && head->batch_seq <= f->seq[i]))
+        if (i >= w->handed_routes || w->handed_seq[i] < f->seq[i] || !deliver_done_through(w->deliver, i, f->seq[i]))
             return false;
     }
     return true;
@@ -136,12 +135,20 @@ static void copy_gauges(gcw_writer *w)
 {
     for (int i = 0; i < GCW_SIGNALS; i++) {
         struct deliver_gauges g;
+        struct queue_gauges qg;
         deliver_gauges(w->deliver, (gcw_signal)i, &g);
+        queue_gauges(w->queue, (gcw_signal)i, &qg);
         pthread_mutex_lock(&w->lock);
         w->counters[i].gauges = g;
+        w->counters[i].queue_gauges = qg;
         pthread_mutex_unlock(&w->lock);
         atomic_store(&w->counters[i].bytes_sent, transport_bytes_sent(w->transport, (gcw_signal)i));
     }
+    pthread_mutex_lock(&w->lock);
+    w->disk_used = queue_disk_bytes(w->queue);
+    w->disk_syncs = queue_syncs(w->queue);
+    w->disk_failing = queue_disk_failing(w->queue);
+    pthread_mutex_unlock(&w->lock);
 }
 
 /* Records turned away by overflow=drop_newest are reported here, many at a time. */
@@ -181,17 +188,27 @@ static int wait_ms(uint64_t now, uint64_t next, uint64_t at_most)
     return (int)MIN(ms, at_most);
 }
 
+/* With a disk, RAM is a window of half the budget; somebody who waits for room gets it from there, or by the policy. */
+static void keep_room(gcw_writer *w, uint64_t now)
+{
+    uint64_t used = atomic_load(&w->budget.used), half = w->budget.limit / 2;
+    uint64_t wanted = atomic_exchange(&w->room.wanted, 0), freed = 0;
+    if (w->disk.ctx && (wanted || used > half))
+        freed = queue_make_room(w->queue, MAX(wanted, used > half ? used - half : 0), now);
+    if (freed < wanted && w->config->overflow == OVERFLOW_DROP_OLDEST)
+        deliver_evict(w->deliver, wanted - freed);
+}
+
 static void round_of_delivery(gcw_writer *w)
 {
     uint64_t now = clock_mono_ms();
-    take_handed(w, now);
+    take_handed(w);
+    uint64_t commit = queue_commit(w->queue, now);
     if (transport_token_changed(w->transport, now))
         deliver_unpark(w->deliver, now);
-    uint64_t wanted = atomic_exchange(&w->room.wanted, 0);
-    if (wanted)
-        deliver_evict(w->deliver, wanted);
+    keep_room(w, now);
     report_newest(w);
-    uint64_t next = deliver_run(w->deliver, now);
+    uint64_t next = MIN(deliver_run(w->deliver, now), commit);
     if (w->unsent) {
         answer_unsent(w);
         return;
@@ -209,8 +226,10 @@ void *delivery_main(void *writer)
     gcw_writer *w = writer;
     while (!atomic_load(&w->stop_delivery))
         round_of_delivery(w);
-    take_handed(w, clock_mono_ms());
+    take_handed(w);
     report_newest(w);
+    deliver_stop(w->deliver);
+    queue_close(w->queue, clock_mono_ms());
     deliver_drop_all(w->deliver, "not delivered before the writer was closed");
     copy_gauges(w);
     return NULL;

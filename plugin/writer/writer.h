@@ -25,6 +25,7 @@ struct counters {
     int last_http_status;     /* under `lock` from here on */
     char last_error[256];
     struct deliver_gauges gauges; /* as of the delivery thread's last round */
+    struct queue_gauges queue_gauges;
 };
 
 /* A flush under way: done when each route got past seq[route]. */
@@ -63,7 +64,8 @@ struct gcw_writer {
 
     /* memory */
     struct budget budget;
-    uint64_t headroom; /* kept back from intake, so that a full budget can still be sealed */
+    /* kept back from intake, so that a full budget can still be sealed, read back from disk and sliced */
+    uint64_t seal_room, slice_room;
     struct room {
         pthread_mutex_t lock;
         pthread_cond_t cond;
@@ -73,6 +75,7 @@ struct gcw_writer {
 
     /* back half */
     struct sealer *sealer;
+    struct disk_ops disk; /* {0} without queue_dir */
     struct queue *queue;
     struct deliver *deliver;
     struct transport *transport;
@@ -85,6 +88,8 @@ struct gcw_writer {
     uint32_t handed_routes;
     struct flush *flushes;
     struct counters counters[GCW_SIGNALS];
+    uint64_t disk_used, disk_syncs; /* as of the delivery thread's last round */
+    bool disk_failing;
 
     pthread_t encoder, delivery;
     _Atomic bool closing;      /* no more appends */
@@ -130,10 +135,17 @@ bool families_update(struct families *f, const void *destination, gcw_metric_typ
                      struct view help, struct view unit);
 gcw_status metadata_append(gcw_writer *w, struct destination *d, const gcw_metadata *m, struct view name);
 
+/* store.c: the disk queue's place in the writer */
+gcw_status writer_queue_open(gcw_writer *w, gcw_error *err);
+gcw_status writer_recover(gcw_writer *w, gcw_error *err); /* once deliver/ is there */
+struct sealed *writer_slice(void *writer, const struct sealed *s, uint32_t from, uint32_t count, bool *broken);
+
 /* settle.c: the ends of records, called by deliver/ on the delivery thread (and by the encoder for what it throws away)
  */
 void writer_settle(void *writer, const struct settlement *end);
 void writer_release(void *writer, struct sealed *s);
 void writer_drop(gcw_writer *w, struct sealed *s, const char *why);
+void writer_lost(void *writer, const struct queue_loss *loss, const struct receipt_share *shares, uint32_t count);
+void writer_durable(void *writer, struct sealed *s);
 
 #endif

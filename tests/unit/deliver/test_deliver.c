@@ -19,6 +19,10 @@ struct world {
         unsigned attempt;
     } sent[256];
     size_t sent_count;
+    struct {
+        uint32_t from, count;
+    } sliced[64];
+    size_t slice_count;
     uint64_t outcome[GCW_OUTCOMES];
     size_t released;
     char log[LOG_LINES][256];
@@ -42,6 +46,23 @@ static void on_release(void *ctx, struct sealed *s)
     ((struct world *)ctx)->released++;
     sealed_free(s);
 }
+/* Half of a body is half its bytes; what it holds does not matter here. */
+static struct sealed *on_slice(void *ctx, const struct sealed *s, uint32_t from, uint32_t count, bool *broken)
+{
+    struct world *w = ctx;
+    struct sealed *out = sealed_new("slice", 5);
+    *broken = false;
+    assert_non_null(out);
+    out->route = s->route;
+    out->signal = s->signal;
+    out->tenant = s->tenant;
+    out->batch_seq = s->batch_seq;
+    out->records = count;
+    out->raw_len = s->raw_len / s->records * count;
+    w->sliced[w->slice_count].from = from;
+    w->sliced[w->slice_count++].count = count;
+    return out;
+}
 static uint32_t no_jitter(void *ctx)
 {
     (void)ctx;
@@ -59,16 +80,19 @@ static void on_log(void *ctx, gcw_log_level level, const char *text)
 static struct world *world_new(uint64_t max_age_ms, unsigned in_flight)
 {
     struct world *w = calloc(1, sizeof *w);
-    const struct deliver_config c = {{500, 300000, 60000}, max_age_ms, in_flight};
-    const struct deliver_ops ops = {w, on_send, on_settle, on_release, no_jitter, on_log};
+    const struct deliver_config c = {{500, 300000, 60000}, max_age_ms, in_flight, 0};
+    const struct deliver_ops ops = {w, on_send, on_slice, on_settle, on_release, no_jitter, on_log};
+    const struct queue_config qc = {.mode = QUEUE_MEMORY};
+    const struct queue_ops qops = {.ctx = w};
     w->now = 1000;
-    w->queue = queue_new();
+    w->queue = queue_new(&qc, &qops);
     w->deliver = deliver_new(&c, &ops, w->queue);
     return w;
 }
 
 static void world_free(struct world *w)
 {
+    deliver_stop(w->deliver);
     deliver_drop_all(w->deliver, "end of test");
     deliver_free(w->deliver);
     queue_free(w->queue);
@@ -82,10 +106,11 @@ static void push(struct world *w, gcw_signal signal, uint32_t route, uint64_t se
     s->route = route;
     s->batch_seq = seq;
     s->records = 10;
+    s->raw_len = 1000000;
     s->tenant = "t";
     s->sealed_mono_ms = w->now;
     s->charge = 100;
-    assert_true(deliver_push(w->deliver, s, w->now));
+    assert_true(deliver_push(w->deliver, s));
 }
 
 static void answer(struct world *w, uint32_t route, int status, const char *body, const char *retry_after)
@@ -194,6 +219,80 @@ static void test_partial_acceptance_is_counted_from_the_servers_words(void **sta
     world_free(w);
 }
 
+/* Answers 413 to everything above `most` records, for one request of ten. */
+static void take_at_most(struct world *w, uint32_t most)
+{
+    for (int i = 0; i < 40 && !queue_empty(w->queue, 0); i++) {
+        size_t before = w->sent_count;
+        w->now += 10;
+        deliver_run(w->deliver, w->now);
+        if (w->sent_count == before)
+            return;
+        uint32_t count = w->slice_count ? w->sliced[w->slice_count - 1].count : 10;
+        answer(w, 0, count > most ? 413 : 200, "", "");
+    }
+}
+
+static void test_too_large_is_sent_in_parts_and_the_limit_is_kept(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0, 8);
+    push(w, GCW_METRICS, 0, 1);
+    take_at_most(w, 5);
+    assert_int_equal(w->outcome[GCW_DELIVERED], 10);
+    assert_int_equal(w->sent_count, 3); /* ten, five, five */
+    assert_int_equal(w->released, 3);   /* two slices and the request */
+    push(w, GCW_METRICS, 0, 2);
+    take_at_most(w, 5);
+    assert_int_equal(w->sent_count, 5); /* what was learned is kept */
+    assert_int_equal(w->outcome[GCW_DELIVERED], 20);
+    world_free(w);
+}
+
+static void test_parts_cover_every_record_once_in_order(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0, 8);
+    push(w, GCW_METRICS, 0, 1);
+    take_at_most(w, 3);
+    uint32_t next = 0;
+    for (size_t i = 0; i < w->slice_count; i++)
+        if (w->sliced[i].count <= 3) {
+            assert_int_equal(w->sliced[i].from, next);
+            next += w->sliced[i].count;
+        }
+    assert_int_equal(next, 10);
+    assert_int_equal(w->outcome[GCW_DELIVERED], 10);
+    world_free(w);
+}
+
+static void test_single_record_that_is_too_large_is_rejected_and_the_rest_goes_on(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0, 8);
+    push(w, GCW_METRICS, 0, 1);
+    take_at_most(w, 0);
+    assert_int_equal(w->outcome[GCW_REJECTED], 10);
+    assert_true(queue_empty(w->queue, 0));
+    world_free(w);
+}
+
+static void test_rate_limit_that_never_lets_a_request_pass_is_met_with_less(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0, 8);
+    push(w, GCW_LOGS, 0, 1);
+    for (int i = 0; i < 12 && !queue_empty(w->queue, 0); i++) {
+        w->now += 600000;
+        deliver_run(w->deliver, w->now);
+        uint32_t count = w->slice_count ? w->sliced[w->slice_count - 1].count : 10;
+        answer(w, 0, count > 5 ? 429 : 204, count > 5 ? "ingestion rate limit exceeded" : "", "");
+    }
+    assert_int_equal(w->outcome[GCW_DELIVERED], 10);
+    assert_true(w->sent_count >= 6 && w->sliced[0].count == 5); /* four in vain, then halves */
+    world_free(w);
+}
+
 static void test_expired_requests_are_counted_and_make_way(void **state)
 {
     (void)state;
@@ -241,7 +340,7 @@ static void test_every_status_has_a_verdict(void **state)
             if (v.action == ACTION_DELIVERED)
                 assert_true(signal == GCW_METRICS ? status / 100 == 2 : status == 204 || status == 200);
             if (status == 429 || (status / 100 == 5 && status != 501))
-                assert_int_equal(v.action, ACTION_RETRY);
+                assert_true(v.action == ACTION_RETRY || v.action == ACTION_ABATE);
             if (status == 401 || status == 403 || status == 404 || status / 100 == 3)
                 assert_int_equal(v.action, ACTION_PARK);
         }
@@ -297,6 +396,10 @@ int main(void)
         cmocka_unit_test(test_retry_waits_longer_each_time_and_follows_retry_after),
         cmocka_unit_test(test_parked_route_keeps_data_says_so_once_and_goes_on_at_once),
         cmocka_unit_test(test_partial_acceptance_is_counted_from_the_servers_words),
+        cmocka_unit_test(test_too_large_is_sent_in_parts_and_the_limit_is_kept),
+        cmocka_unit_test(test_parts_cover_every_record_once_in_order),
+        cmocka_unit_test(test_single_record_that_is_too_large_is_rejected_and_the_rest_goes_on),
+        cmocka_unit_test(test_rate_limit_that_never_lets_a_request_pass_is_met_with_less),
         cmocka_unit_test(test_expired_requests_are_counted_and_make_way),
         cmocka_unit_test(test_eviction_takes_the_oldest_that_is_not_in_flight),
         cmocka_unit_test(test_every_status_has_a_verdict),

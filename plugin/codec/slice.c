@@ -1,0 +1,246 @@
+/* A part of a sealed request as a request of its own: for receivers that take less at a time. Reads only what this
+ * library writes; anything else is told as broken. */
+#include <snappy-c.h>
+#include <stdlib.h>
+#include <zlib.h>
+
+#include "codec/codec.h"
+
+/* ---- unpacking -------------------------------------------------------------------------------------------------- */
+
+static bool unpack_snappy(const struct sealed *s, struct buf *raw)
+{
+    size_t n;
+    if (snappy_uncompressed_length((const char *)s->body, s->len, &n) != SNAPPY_OK || n != s->raw_len)
+        return false;
+    if (snappy_uncompress((const char *)s->body, s->len, (char *)raw->p, &n) != SNAPPY_OK)
+        return false;
+    raw->n = n;
+    return true;
+}
+
+static bool unpack_gzip(const struct sealed *s, struct buf *raw)
+{
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)s->body, .avail_in = s->len};
+    if (inflateInit2(&z, 15 + 16) != Z_OK)
+        return false;
+    z.next_out = raw->p;
+    z.avail_out = s->raw_len;
+    int rc = inflate(&z, Z_FINISH);
+    raw->n = z.total_out;
+    inflateEnd(&z);
+    return rc == Z_STREAM_END && raw->n == s->raw_len;
+}
+
+static bool unpack_none(const struct sealed *s, struct buf *raw)
+{
+    memcpy(raw->p, s->body, s->len);
+    raw->n = s->len;
+    return s->len == s->raw_len;
+}
+
+/* ---- remote write 1.0: each sample is a TimeSeries of its own --------------------------------------------------- */
+
+struct range {
+    uint32_t from, end, at; /* records wanted, and the number of the next one met */
+};
+
+static bool wanted(struct range *r)
+{
+    uint32_t at = r->at++;
+    return at >= r->from && at < r->end;
+}
+
+static bool varint_get(const uint8_t **p, const uint8_t *end, uint64_t *v)
+{
+    *v = 0;
+    for (unsigned shift = 0; *p < end && shift < 64; shift += 7) {
+        uint8_t b = *(*p)++;
+        *v |= (uint64_t)(b & 0x7f) << shift;
+        if (!(b & 0x80))
+            return true;
+    }
+    return false;
+}
+
+static bool slice_rw1(const struct buf *raw, struct range *r, struct buf *out, uint32_t *metadata)
+{
+    enum { TIMESERIES = 0x0a, METADATA = 0x1a };
+    const uint8_t *p = raw->p, *end = raw->p + raw->n;
+    while (p < end) {
+        const uint8_t *start = p;
+        uint8_t key = *p++;
+        uint64_t len;
+        if ((key != TIMESERIES && key != METADATA) || !varint_get(&p, end, &len) || len > (uint64_t)(end - p))
+            return false;
+        p += len;
+        bool take = key == METADATA ? r->from == 0 : wanted(r);
+        *metadata += key == METADATA && take;
+        if (take && !buf_append(out, start, (size_t)(p - start)))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Loki JSON, in the one form that loki_json.c writes --------------------------------------------------------- */
+
+struct json {
+    const char *p, *end;
+};
+
+static bool expect(struct json *j, const char *text)
+{
+    size_t n = strlen(text);
+    if ((size_t)(j->end - j->p) < n || memcmp(j->p, text, n) != 0)
+        return false;
+    j->p += n;
+    return true;
+}
+
+static bool skip_string(struct json *j)
+{
+    for (j->p++; j->p < j->end && *j->p != '"'; j->p++)
+        if (*j->p == '\\')
+            j->p++;
+    return j->p++ < j->end;
+}
+
+/* An array or object, brackets matched by count. */
+static bool skip_value(struct json *j, struct view *out)
+{
+    const char *start = j->p;
+    int depth = 0;
+    do {
+        if (j->p >= j->end)
+            return false;
+        char c = *j->p;
+        if (c == '"') {
+            if (!skip_string(j))
+                return false;
+            continue;
+        }
+        depth += (c == '[' || c == '{') - (c == ']' || c == '}');
+        j->p++;
+    } while (depth > 0);
+    *out = view_make(start, (size_t)(j->p - start));
+    return j->p <= j->end;
+}
+
+static bool put_view(struct buf *out, struct view v) { return buf_append(out, v.p, v.n); }
+
+/* One stream; *any tells whether an entry went out, *streams counts those that did. */
+static bool slice_stream(struct json *j, struct range *r, struct buf *out, unsigned *streams)
+{
+    struct view labels, entry;
+    bool any = false, more = false;
+    if (!expect(j, "{\"stream\":") || !skip_value(j, &labels) || !expect(j, ",\"values\":["))
+        return false;
+    do {
+        if (!skip_value(j, &entry))
+            return false;
+        more = j->p < j->end && *j->p == ',';
+        j->p += more;
+        if (!wanted(r))
+            continue;
+        bool ok = any ? buf_puts(out, ",")
+                      : (*streams == 0 || buf_puts(out, ",")) && buf_puts(out, "{\"stream\":") &&
+                            put_view(out, labels) && buf_puts(out, ",\"values\":[");
+        if (!ok || !put_view(out, entry))
+            return false;
+        *streams += !any;
+        any = true;
+    } while (more);
+    return expect(j, "]}") && (!any || buf_puts(out, "]}"));
+}
+
+static bool slice_loki(const struct buf *raw, struct range *r, struct buf *out, uint32_t *metadata)
+{
+    struct json j = {(const char *)raw->p, (const char *)raw->p + raw->n};
+    unsigned streams = 0;
+    bool more = true;
+    (void)metadata;
+    if (!expect(&j, "{\"streams\":[") || !buf_puts(out, "{\"streams\":["))
+        return false;
+    while (more) {
+        if (!slice_stream(&j, r, out, &streams))
+            return false;
+        more = j.p < j.end && *j.p == ',';
+        j.p += more;
+    }
+    return expect(&j, "]}") && buf_puts(out, "]}");
+}
+
+/* ---- all -------------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    bool (*unpack)(const struct sealed *s, struct buf *raw);
+} unpackers[ENCODINGS] = {
+    [ENCODING_NONE] = {unpack_none}, [ENCODING_SNAPPY] = {unpack_snappy}, [ENCODING_GZIP] = {unpack_gzip}};
+
+static bool (*const slicers[PROTOCOLS])(const struct buf *, struct range *, struct buf *,
+                                        uint32_t *) = {[PROTOCOL_RW1] = slice_rw1, [PROTOCOL_LOKI_JSON] = slice_loki};
+
+static bool pack(enum encoding e, const struct buf *raw, struct buf *packed, const struct buf **body)
+{
+    struct gzip *g;
+    bool ok = true;
+    *body = packed;
+    switch (e) {
+    case ENCODING_SNAPPY:
+        return snappy_pack(packed, raw);
+    case ENCODING_GZIP:
+        g = gzip_new(1);
+        ok = g && gzip_pack(g, packed, raw);
+        gzip_free(g);
+        return ok;
+    case ENCODING_NONE:
+    case ENCODINGS:
+        break;
+    }
+    *body = raw;
+    return true;
+}
+
+uint64_t slice_memory(const struct sealed *s) { return 2 * (uint64_t)s->raw_len + s->raw_len / 6 + 8 * KIB; }
+
+static struct sealed *slice_make(const struct sealed *s, const struct range *r, uint32_t metadata,
+                                 const struct buf *raw, struct buf *packed)
+{
+    const struct buf *body;
+    struct sealed *out = pack(s->encoding, raw, packed, &body) ? sealed_new(body->p, body->n) : NULL;
+    if (!out)
+        return NULL;
+    uint32_t len = out->len;
+    *out = *s;
+    out->len = len;
+    out->next = out->prev = NULL;
+    out->disk_segment = 0;
+    out->shares = NULL;
+    out->share_count = 0;
+    out->records = r->end - r->from;
+    out->metadata = metadata;
+    out->raw_len = (uint32_t)raw->n;
+    out->charge = sizeof *out + len;
+    return out;
+}
+
+struct sealed *sealed_slice(const struct sealed *s, uint32_t from, uint32_t count, bool *broken)
+{
+    ENSURE(count > 0 && from <= s->records && count <= s->records - from);
+    struct buf raw = {0}, part = {0}, packed = {0};
+    struct range r = {from, from + count, 0};
+    struct sealed *out = NULL;
+    uint32_t metadata = 0;
+    *broken = false;
+    if (buf_reserve(&raw, MAX(s->raw_len, 1u)) && buf_reserve(&part, MAX(s->raw_len, 1u))) {
+        *broken = !unpackers[s->encoding].unpack(s, &raw) || !slicers[s->protocol](&raw, &r, &part, &metadata) ||
+                  r.at != s->records;
+        buf_free(&raw);
+        if (!*broken)
+            out = slice_make(s, &r, metadata, &part, &packed);
+    }
+    buf_free(&raw);
+    buf_free(&part);
+    buf_free(&packed);
+    return out;
+}

@@ -1,0 +1,66 @@
+/* Private to deliver/: one route's part of the machine.
+ *
+ * What is sent is the head of the route's FIFO, or, where a receiver takes less at a time, one slice of it after the
+ * other: records [ended, ended + span). The queue knows nothing of slices; the head leaves it when all have ended. */
+#ifndef GCW_DELIVER_LANE_H
+#define GCW_DELIVER_LANE_H
+
+#include "deliver/deliver.h"
+
+enum state {
+    STATE_READY,   /* the head may be sent */
+    STATE_FLYING,  /* the head, or the slice, is in flight */
+    STATE_WAITING, /* backing off until due_ms */
+    STATE_PARKED,  /* the same, and a person has to act */
+};
+
+struct lane {
+    enum state state;
+    uint64_t due_ms;
+    unsigned attempts; /* of what is being sent */
+    uint64_t failing_since_ms;
+    unsigned failures; /* since the last success; 0 = healthy */
+    bool said_parked, said_split;
+    uint64_t turn; /* queue_turn() of the head that the next ones are about */
+    uint32_t span; /* records to send at a time; 0 = not decided for this head */
+    struct sealed *slice;
+    bool unsliceable;   /* this head's body could not be read */
+    uint64_t too_large; /* fewest bytes before compression that brought a 413; 0 = none has */
+    uint64_t at_most;   /* the same, guessed after other failures; grows again */
+};
+
+/* A route that waits for others to be empty. */
+struct barrier {
+    uint32_t route, older, count;
+};
+
+struct deliver {
+    struct deliver_config config;
+    struct deliver_ops ops;
+    struct queue *queue;
+    struct lane *lanes;
+    uint32_t lane_count;
+    struct barrier *barriers;
+    size_t barrier_count;
+    uint32_t turn; /* where the next round starts */
+    unsigned in_flight, in_flight_of[GCW_SIGNALS];
+    uint64_t retries[GCW_SIGNALS];
+    bool inside; /* a callback must not come back in */
+};
+
+/* How many records of the head to send next, by the limits known. */
+uint32_t lane_span(const struct lane *l, const struct sealed *head, uint32_t ended);
+/* What was sent was too large: half of it next. False = nothing smaller can be sent. */
+bool lane_halve(struct lane *l, const struct sealed *sent);
+/* What was sent may have been too large. */
+bool lane_abate(struct lane *l, const struct sealed *sent);
+void lane_grow(struct lane *l); /* something was taken */
+
+/* say.c: what a person is told. */
+void say(struct deliver *d, gcw_log_level level, const struct sealed *s, const char *text);
+void say_failure(struct deliver *d, struct lane *l, const struct sealed *s, const struct verdict *v, const char *words);
+void say_recovery(struct deliver *d, struct lane *l, const struct sealed *s, uint64_t now_ms);
+void say_split(struct deliver *d, struct lane *l, const struct sealed *s, const char *words);
+void words_of(char *out, size_t cap, const struct verdict *v, const struct answer *a);
+
+#endif

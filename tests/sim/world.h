@@ -1,0 +1,104 @@
+/* One run of the simulator: a host that pushes, the machine under test, its receivers, and what must hold. */
+#ifndef GCW_SIM_WORLD_H
+#define GCW_SIM_WORLD_H
+
+#include "sim.h"
+
+#define RECORDS_MAX 6000
+#define ROUTES_MAX  4
+#define FLIGHTS_MAX 8
+
+/* What has become of a record, over all incarnations of the process. */
+struct record {
+    uint8_t route;
+    bool receipt;  /* durable() told of it */
+    bool ended;    /* settled one by one: delivered, rejected, expired, dropped from memory */
+    bool refused;  /* the receiver said never again */
+    bool taken;    /* the receiver has it */
+    bool again_ok; /* its end was not known to the process: it may come again */
+    bool order_ok; /* it was dropped: if it comes back nobody expects its place */
+};
+
+enum weather {
+    FINE,
+    BUSY,         /* 503 */
+    AWAY,         /* no connection */
+    RESET_BEFORE, /* reset, not taken */
+    RESET_AFTER,  /* reset, taken */
+    SLOW,         /* long latency, then fine */
+    RATE,         /* 429, now and then with Retry-After */
+    BAD,          /* 400: never again */
+    PARTIAL,      /* 400 of Loki: some were kept */
+    SMALL,        /* 413 above so many records */
+    BURST,        /* 429 for ever above so many records */
+    WEATHERS
+};
+
+struct flight {
+    bool used, unsure; /* unsure: the process cannot know whether it was taken */
+    uint32_t route;
+    uint64_t due_ms;
+    uint32_t count, *id;
+};
+
+struct settings {
+    enum queue_mode mode;
+    uint64_t disk_limit, segment_bytes, memory_limit, max_age_ms, spill_after_ms;
+    bool drop_oldest;
+    unsigned routes, in_flight;
+};
+
+struct world {
+    struct settings set;
+    struct failure *failure;
+    FILE *trace;
+    struct chance chance;
+    struct vdisk *vdisk;
+    struct disk_ops disk;
+    struct queue *queue;
+    struct deliver *deliver;
+    uint64_t now_ms, seq[ROUTES_MAX], memory, wanted;
+    int64_t unix_ms;
+
+    struct record record[RECORDS_MAX];
+    uint32_t records;       /* ids 1 .. records */
+    bool held[RECORDS_MAX]; /* by a request's first record: a receipt waits for it in this incarnation */
+    bool in_parts[ROUTES_MAX];
+
+    struct {
+        enum weather weather;
+        uint32_t at_most;
+        uint32_t newest; /* largest id that was taken for the first time */
+    } receiver[ROUTES_MAX];
+    bool token_bad;
+    struct flight flight[FLIGHTS_MAX];
+
+    /* of this incarnation */
+    uint64_t accepted, recovered, settled, lost;
+    /* over all */
+    uint64_t lost_total;
+    bool rotten, vanished, lost_power, faulted;
+};
+
+struct world *world_new(uint64_t seed, struct failure *f, FILE *trace);
+void world_free(struct world *w);
+void world_open(struct world *w);
+void world_close(struct world *w);             /* cleanly */
+void world_crash(struct world *w, bool power); /* and open again */
+void world_push(struct world *w, uint32_t route, uint32_t count);
+void world_pass(struct world *w, uint64_t ms);
+void world_check(struct world *w);
+/* Faults are over: everything must arrive. */
+void world_settle(struct world *w);
+
+/* receiver.c */
+void receiver_send(void *world, const struct sealed *s, unsigned attempt);
+void receiver_step(struct world *w); /* answers what is due */
+uint64_t receiver_next(const struct world *w);
+
+/* body.c: a body that names its records and can be checked */
+struct sealed *body_make(const struct world *w, uint32_t route, const uint32_t *id, uint32_t count);
+bool body_read(const struct sealed *s, uint32_t *id, uint32_t *count); /* false = not what was made */
+#define BODY_RECORDS_MAX 64
+
+#endif
