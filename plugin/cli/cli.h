@@ -28,6 +28,7 @@ struct cli_command {
 /* main.c: every subcommand. */
 extern const struct cli_command cli_commands[];
 extern const size_t cli_command_count;
+const struct cli_command *cli_command_named(const char *name); /* must be in the table */
 
 /* Exit codes of the tool; 1 and 3 say that something was lost, 0 that nothing was. */
 enum {
@@ -36,6 +37,7 @@ enum {
     EXIT_USAGE = 2,         /* command line, configuration, credentials file */
     EXIT_MALFORMED = 3,     /* all records delivered, but input lines were skipped */
     EXIT_INPUT = 4,         /* an input file could not be read */
+    EXIT_KEPT = 5,          /* nothing was lost, but some of it waits in the queue directory */
 };
 struct cli_exit {
     int code;

@@ -1,6 +1,9 @@
 /* The table of subcommands and of exit codes. */
+#include <string.h>
+
 #include "cli/cli.h"
 #include "cli/push.h"
+#include "cli/queue/queue_cmd.h"
 #include "cli/receive/receive.h"
 
 const struct cli_command cli_commands[] = {
@@ -52,8 +55,55 @@ const struct cli_command cli_commands[] = {
         receive_options,
         receive_main,
     },
+    {
+        "queue list",
+        "what waits in a queue directory, for whom, how old, how much",
+        "[OPTION]... DIR",
+        "Reads the files of a queue directory, checksums included, and prints a line for each route: signal, tenant, "
+        "lane. Changes nothing; a writer may be at work.",
+        "gcw queue list /var/lib/gcw/queue",
+        queue_list_options,
+        queue_list_main,
+    },
+    {
+        "queue inspect",
+        "every request in a queue directory",
+        "[OPTION]... DIR",
+        "Prints a line for each request: where it lies, whether it waits or has ended, how many records of what times "
+        "it holds; and what is damaged. Changes nothing.",
+        "gcw queue inspect --json /var/lib/gcw/queue | jq 'select(.state == \"waiting\")'",
+        queue_inspect_options,
+        queue_inspect_main,
+    },
+    {
+        "queue replay",
+        "send what waits in a queue directory",
+        "[OPTION]... DIR",
+        "Sends the requests in the directory, in their order, to the given URLs, with the tenants they were written "
+        "for. What is delivered leaves the directory. No other writer may be using it.",
+        "gcw queue replay --logs-url http://localhost:3100 /var/lib/gcw/queue",
+        queue_replay_options,
+        queue_replay_main,
+    },
+    {
+        "queue drop",
+        "throw away what waits in a queue directory",
+        "[OPTION]... DIR",
+        "Removes the requests of a signal, a tenant, or all. Without --yes it only tells what it would drop.",
+        "gcw queue drop --signal logs --tenant 123456 --yes /var/lib/gcw/queue",
+        queue_drop_options,
+        queue_drop_main,
+    },
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
+
+const struct cli_command *cli_command_named(const char *name)
+{
+    for (size_t i = 0; i < cli_command_count; i++)
+        if (strcmp(cli_commands[i].name, name) == 0)
+            return &cli_commands[i];
+    return NULL;
+}
 
 const struct cli_exit *cli_exits(size_t *count)
 {
@@ -63,6 +113,7 @@ const struct cli_exit *cli_exits(size_t *count)
         {EXIT_USAGE, "the command line or the configuration is wrong; nothing was sent"},
         {EXIT_MALFORMED, "all records were delivered, but lines of input could not be parsed and were skipped"},
         {EXIT_INPUT, "an input file could not be read"},
+        {EXIT_KEPT, "nothing was lost, but what was not delivered in time waits in queue_dir; the next run sends it"},
     };
     *count = sizeof exits / sizeof exits[0];
     return exits;

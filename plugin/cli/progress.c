@@ -77,28 +77,33 @@ void progress_stop(struct push *p)
 
 static void summary_json(const struct push *p, const gcw_signal_stats *g, uint64_t ms)
 {
-    printf("{\"signal\":\"%s\",\"in\":%" PRIu64 ",\"delivered\":%" PRIu64 ",\"rejected\":%" PRIu64
-           ",\"expired\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"malformed_lines\":%" PRIu64
-           ",\"changed\":%" PRIu64 ",\"metadata\":%" PRIu64 ",\"requests\":%" PRIu64 ",\"retries\":%" PRIu64
-           ",\"bytes_read\":%" PRIu64 ",\"bytes_raw\":%" PRIu64 ",\"bytes_sent\":%" PRIu64 ",\"milliseconds\":%" PRIu64
-           "}\n",
-           gcw_signal_name(p->signal), g->accepted + p->refused, g->outcome[GCW_DELIVERED], g->outcome[GCW_REJECTED],
-           g->outcome[GCW_EXPIRED], g->outcome[GCW_DROPPED], p->refused, p->malformed, g->changed, g->metadata_sent,
-           g->requests, g->retries, atomic_load(&p->read_bytes), g->bytes_raw, g->bytes_sent, ms);
+    printf("{\"signal\":\"%s\",\"in\":%" PRIu64 ",\"recovered\":%" PRIu64 ",\"on_disk\":%" PRIu64
+           ",\"delivered\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"expired\":%" PRIu64 ",\"dropped\":%" PRIu64
+           ",\"refused\":%" PRIu64 ",\"malformed_lines\":%" PRIu64 ",\"changed\":%" PRIu64 ",\"metadata\":%" PRIu64
+           ",\"requests\":%" PRIu64 ",\"retries\":%" PRIu64 ",\"bytes_read\":%" PRIu64 ",\"bytes_raw\":%" PRIu64
+           ",\"bytes_sent\":%" PRIu64 ",\"milliseconds\":%" PRIu64 "}\n",
+           gcw_signal_name(p->signal), g->accepted + p->refused, g->recovered, g->pending, g->outcome[GCW_DELIVERED],
+           g->outcome[GCW_REJECTED], g->outcome[GCW_EXPIRED], g->outcome[GCW_DROPPED], p->refused, p->malformed,
+           g->changed, g->metadata_sent, g->requests, g->retries, atomic_load(&p->read_bytes), g->bytes_raw,
+           g->bytes_sent, ms);
 }
 
 static void summary_text(const struct push *p, const gcw_signal_stats *g, uint64_t ms)
 {
-    char read[16], sent[16];
+    char read[16], sent[16], found[64] = "", kept[64] = "";
+    if (g->recovered > 0)
+        snprintf(found, sizeof found, " + found on disk %" PRIu64, g->recovered);
+    if (g->pending > 0)
+        snprintf(kept, sizeof kept, " + kept on disk %" PRIu64, g->pending);
     fprintf(stderr,
-            "%s: in %" PRIu64 " = delivered %" PRIu64 " + rejected %" PRIu64 " + expired %" PRIu64 " + dropped %" PRIu64
-            " + refused %" PRIu64 "; malformed lines %" PRIu64 "\n"
+            "%s: in %" PRIu64 "%s = delivered %" PRIu64 " + rejected %" PRIu64 " + expired %" PRIu64
+            " + dropped %" PRIu64 " + refused %" PRIu64 "%s; malformed lines %" PRIu64 "\n"
             "read %s, sent %s in %" PRIu64 " requests, %" PRIu64 " of them retries, in %.1f s\n",
-            gcw_signal_name(p->signal), g->accepted + p->refused, g->outcome[GCW_DELIVERED], g->outcome[GCW_REJECTED],
-            g->outcome[GCW_EXPIRED], g->outcome[GCW_DROPPED], p->refused, p->malformed,
+            gcw_signal_name(p->signal), g->accepted + p->refused, found, g->outcome[GCW_DELIVERED],
+            g->outcome[GCW_REJECTED], g->outcome[GCW_EXPIRED], g->outcome[GCW_DROPPED], p->refused, kept, p->malformed,
             human(read, sizeof read, atomic_load(&p->read_bytes)), human(sent, sizeof sent, g->bytes_sent), g->requests,
             g->retries, (double)ms / 1000.0);
-    if (g->outcome[GCW_DELIVERED] != g->accepted && *g->last_error)
+    if (g->outcome[GCW_DELIVERED] != g->accepted + g->recovered && *g->last_error)
         fprintf(stderr, "last error: %s\n", g->last_error);
 }
 

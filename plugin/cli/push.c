@@ -10,7 +10,7 @@
 
 /* Input is held back by the writer's memory budget, so a small one does: enough to fill a batch, encode one and have
  * some on their way. */
-#define MEMORY_LIMIT "8MiB"
+#define MEMORY_LIMIT "10MiB"
 #define READ_BYTES   (256 * KIB)
 #define TELL_MAX     10
 
@@ -158,9 +158,7 @@ static int load_base(struct push *p, int argc, char **argv)
 int push_init(struct push *p, gcw_signal signal, const char *command, int argc, char **argv)
 {
     *p = (struct push){.signal = signal, .end_timeout_ms = 60000, .signal_timeout_ms = 10000};
-    for (size_t i = 0; i < cli_command_count; i++)
-        if (strcmp(cli_commands[i].name, command) == 0)
-            p->command = &cli_commands[i];
+    p->command = cli_command_named(command);
     p->config = gcw_config_new();
     if (!p->config)
         return fail(p, "out of memory");
@@ -296,8 +294,10 @@ static int exit_code(const struct push *p, const gcw_stats *s)
     const gcw_signal_stats *g = &s->signal[p->signal];
     if (p->unreadable)
         return EXIT_INPUT;
-    if (g->outcome[GCW_DELIVERED] != g->accepted || p->refused > 0)
+    if (g->outcome[GCW_DELIVERED] + g->pending != g->accepted + g->recovered || p->refused > 0)
         return EXIT_NOT_DELIVERED;
+    if (g->pending > 0)
+        return EXIT_KEPT;
     return p->malformed > 0 ? EXIT_MALFORMED : EXIT_ALL_DELIVERED;
 }
 

@@ -25,7 +25,7 @@ struct sealed {
     uint64_t disk_segment, disk_at;
     bool disk_synced;
     uint64_t batch_seq; /* ascending within a route, from 1; 0 = written by an earlier writer */
-    uint32_t route;      /* index of (signal, tenant, lane); the names are in the next ones */
+    uint32_t route;     /* index of (signal, tenant, lane); the names are in the next ones */
     uint16_t lane, lanes;
     gcw_signal signal;
     enum protocol protocol;
@@ -48,11 +48,11 @@ struct sealed {
 /* A sealed request with a copy of the body; all other fields zero. NULL when out of memory. */
 struct sealed *sealed_new(const void *body, size_t len);
 struct sealed *sealed_blank(size_t len); /* with room for a body of len */
-void sealed_free(struct sealed *s); /* with its shares array */
+void sealed_free(struct sealed *s);      /* with its shares array */
 
-/* The records [from, from + count) of a request, in the order they are in it, as a request of its own; its metadata goes
- * with the first. The same arguments give the same bytes. NULL when out of memory, or, with *broken set, when the body
- * is not what this library writes. No receipt shares; `charge` is its size. */
+/* The records [from, from + count) of a request, in the order they are in it, as a request of its own; its metadata
+ * goes with the first. The same arguments give the same bytes. NULL when out of memory, or, with *broken set, when the
+ * body is not what this library writes. No receipt shares; `charge` is its size. */
 struct sealed *sealed_slice(const struct sealed *s, uint32_t from, uint32_t count, bool *broken);
 uint64_t slice_memory(const struct sealed *s); /* at the most, while it is made */
 

@@ -157,9 +157,10 @@ const struct option_row option_rows[] = {
     ENUM("line_policy", "truncate", "truncate|reject", line_policies, 0, false, LABELS, line_policy,
          "What happens to a longer line."),
 
-    SIZE("memory_limit", "32MiB", "64KiB", "1TiB", 65536, UINT64_C(1) << 40, MEMORY, memory_limit,
-         "Memory for records and requests that have not been delivered; at least eight times the largest batch_bytes in "
-         "use."),
+    SIZE(
+        "memory_limit", "32MiB", "64KiB", "1TiB", 65536, UINT64_C(1) << 40, MEMORY, memory_limit,
+        "Memory for records and requests that have not been delivered; at least eight times the largest batch_bytes in "
+        "use."),
     ENUM("overflow", "error", "error|block|drop_oldest|drop_newest", overflows, 0, false, MEMORY, overflow,
          "What an append does at memory_limit: return an error at once, wait, drop the oldest waiting requests, or "
          "drop itself; drops are counted."),
@@ -173,9 +174,10 @@ const struct option_row option_rows[] = {
          "With queue_dir: durable puts every request on disk and syncs it before it is sent, so that neither kill -9 "
          "nor a power cut loses it; spill writes only when memory is half full, when a route has been failing for "
          "queue_spill_after, and at the end, which spares flash."),
-    SIZE("queue_limit", "1GiB", "1MiB", "64TiB", MIB, UINT64_C(1) << 46, QUEUE, queue_limit,
-         "Most bytes of disk. When they are used up, overflow=drop_oldest drops the oldest requests; else requests stay "
-         "in memory, up to memory_limit."),
+    SIZE(
+        "queue_limit", "1GiB", "1MiB", "64TiB", MIB, UINT64_C(1) << 46, QUEUE, queue_limit,
+        "Most bytes of disk. When they are used up, overflow=drop_oldest drops the oldest requests; else requests stay "
+        "in memory, up to memory_limit."),
     DURATION("queue_spill_after", "30s", "0", "1d", 0, DAY, QUEUE, queue_spill_after_ms,
              "queue_mode=spill: how long a route fails before its requests go to disk; 0 = not for that reason."),
 

@@ -138,7 +138,7 @@ typedef enum gcw_outcome {
     GCW_DELIVERED = 0, /* the receiver said yes */
     GCW_REJECTED = 1,  /* the receiver will never take it; its words are in the report */
     GCW_EXPIRED = 2,   /* older than max_age before it could be delivered */
-    GCW_DROPPED = 3    /* by policy: overflow, what was left in memory when close()'s deadline passed; or lost on disk */
+    GCW_DROPPED = 3 /* by policy: overflow, what was left in memory when close()'s deadline passed; or lost on disk */
 } gcw_outcome;
 #define GCW_OUTCOMES 4
 
@@ -184,10 +184,11 @@ GCW_API gcw_status gcw_writer_flush(gcw_writer *writer, int timeout_ms);
 
 struct gcw_stats;
 
-/* Flushes for at most timeout_ms, then puts what is left on disk (queue_dir) or else drops it (counted, reported), stops
- * the threads and frees the writer with all its series and streams; receipts live on. Appends that come during the call
- * get GCW_ERR_CLOSED; the caller sees to it that no other call is under way when it returns, and makes none afterwards.
- * `final` (may be NULL) gets the last statistics. GCW_ERR_TIMEOUT if records were dropped here. NULL is fine. */
+/* Flushes for at most timeout_ms, then puts what is left on disk (queue_dir) or else drops it (counted, reported),
+ * stops the threads and frees the writer with all its series and streams; receipts live on. Appends that come during
+ * the call get GCW_ERR_CLOSED; the caller sees to it that no other call is under way when it returns, and makes none
+ * afterwards. `final` (may be NULL) gets the last statistics. GCW_ERR_TIMEOUT if records were dropped here. NULL is
+ * fine. */
 GCW_API gcw_status gcw_writer_close(gcw_writer *writer, int timeout_ms, struct gcw_stats *final);
 
 /* Counters of one signal since open, and gauges. At any time:

@@ -107,12 +107,12 @@ static void take_handed(gcw_writer *w)
     }
 }
 
-static bool flush_done(gcw_writer *w, const struct flush *f)
+/* A route to which nothing was appended may still hold what an earlier writer left. */
+static bool flush_done(const gcw_writer *w, const struct flush *f)
 {
     for (uint32_t i = 0; i < f->routes; i++) {
-        if (f->seq[i] == 0)
-            continue;
-        if (i >= w->handed_routes || w->handed_seq[i] < f->seq[i] || !deliver_done_through(w->deliver, i, f->seq[i]))
+        bool handed = f->seq[i] == 0 || (i < w->handed_routes && w->handed_seq[i] >= f->seq[i]);
+        if (!handed || !deliver_done_through(w->deliver, i, f->seq[i]))
             return false;
     }
     return true;
