@@ -134,14 +134,13 @@ $(B)/simulator: $(SIM_O) $(B)/libgcw.a
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS)
 
 SEEDS ?= 20000
-.PHONY: sim sim-asan
-sim: ## the delivery core against a virtual clock, network and disk: SEEDS=N schedules, then the planted faults
-	$(MAKE) B=build/sim $(VARIANT_sim) build/sim/simulator
+.PHONY: sim sim-build
+sim: sim-build ## the delivery core against a virtual clock, network and disk: SEEDS=N schedules, then the planted faults
 	build/sim/simulator --seeds $(SEEDS)
-	build/sim/simulator --plants --seeds $(SEEDS)
-sim-asan: ## the same under AddressSanitizer and UBSan, schedules only
+	build/sim/simulator --plants --seeds 20000
+sim-build:
+	$(MAKE) B=build/sim $(VARIANT_sim) build/sim/simulator
 	$(MAKE) B=build/sim-asan $(VARIANT_sim-asan) build/sim-asan/simulator
-	build/sim-asan/simulator --seeds $(SEEDS)
 
 .PHONY: asan tsan clang fuzz-build
 asan: ## library, tool and unit tests with AddressSanitizer and UBSan, below build/asan
@@ -159,7 +158,7 @@ fuzz: fuzz-build ## run each fuzz target for FUZZ_SECONDS (default 300)
 	tests/run fuzz $(FUZZ_SECONDS)
 
 .PHONY: test
-test: deps all unit-bins asan tsan clang fuzz-build ## everything: unit, sanitizers, short fuzz, real servers
+test: deps all unit-bins asan tsan clang fuzz-build sim-build ## everything: unit, sanitizers, short fuzz, real servers
 	tests/run all
 
 .PHONY: test-unit test-system valgrind

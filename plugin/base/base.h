@@ -123,4 +123,7 @@ struct logger {
 };
 void log_line(const struct logger *log, gcw_log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+#include "base/disk.h"
+#include "base/plant.h"
+
 #endif

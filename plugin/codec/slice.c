@@ -207,12 +207,12 @@ static struct sealed *slice_make(const struct sealed *s, const struct range *r, 
                                  const struct buf *raw, struct buf *packed)
 {
     const struct buf *body;
-    struct sealed *out = pack(s->encoding, raw, packed, &body) ? sealed_new(body->p, body->n) : NULL;
+    struct sealed *out = pack(s->encoding, raw, packed, &body) ? sealed_blank(body->n) : NULL;
     if (!out)
         return NULL;
-    uint32_t len = out->len;
     *out = *s;
-    out->len = len;
+    out->len = (uint32_t)body->n;
+    memcpy(out->body, body->p, body->n); /* after the struct, whose padding the body may lie in */
     out->next = out->prev = NULL;
     out->disk_segment = 0;
     out->shares = NULL;
@@ -220,7 +220,7 @@ static struct sealed *slice_make(const struct sealed *s, const struct range *r, 
     out->records = r->end - r->from;
     out->metadata = metadata;
     out->raw_len = (uint32_t)raw->n;
-    out->charge = sizeof *out + len;
+    out->charge = sizeof *out + out->len;
     return out;
 }
 

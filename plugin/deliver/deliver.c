@@ -3,7 +3,6 @@
  * limit on requests in flight. */
 #include <stdlib.h>
 
-#include "base/plant.h"
 #include "deliver/lane.h"
 
 #define BLOCKED_MS 200 /* until memory or the disk is asked again for what waits there */

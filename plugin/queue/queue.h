@@ -13,7 +13,7 @@
 #ifndef GCW_QUEUE_H
 #define GCW_QUEUE_H
 
-#include "base/disk.h"
+#include "base/base.h"
 #include "codec/codec.h"
 
 enum queue_mode { QUEUE_MEMORY, QUEUE_SPILL, QUEUE_DURABLE };

@@ -8,7 +8,6 @@
 #ifndef GCW_QUEUE_STORE_H
 #define GCW_QUEUE_STORE_H
 
-#include "base/plant.h"
 #include "queue/segment.h"
 
 struct segment {
