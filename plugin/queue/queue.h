@@ -121,4 +121,6 @@ uint64_t queue_disk_bytes(const struct queue *q); /* of all files */
 uint64_t queue_syncs(const struct queue *q);      /* syncs of files so far */
 bool queue_disk_failing(const struct queue *q);
 
+#include "queue/segment.h" /* the files, for those who look into them without a queue */
+
 #endif

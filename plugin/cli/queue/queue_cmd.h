@@ -3,7 +3,7 @@
 #define GCW_CLI_QUEUE_H
 
 #include "cli/cli.h"
-#include "queue/segment.h"
+#include "queue/queue.h"
 
 const struct cli_option *queue_list_options(size_t *count);
 const struct cli_option *queue_inspect_options(size_t *count);
