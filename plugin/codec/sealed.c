@@ -35,7 +35,7 @@ struct sealed *sealed_blank(size_t len)
 struct sealed *sealed_new(const void *body, size_t len)
 {
     struct sealed *s = sealed_blank(len);
-    if (s)
+    if (s && len > 0)
         memcpy(s->body, body, len);
     return s;
 }

@@ -361,6 +361,7 @@ static gcw_status adopt_all(struct recovery *r, uint32_t (*route_of)(void *, con
             return error_set(err, GCW_ERR_IO, "queue_dir: %s: %s", file->name, errno_text(-rc));
     }
     tail_count_in(r);
+    store_keep_limit(q);
     return GCW_OK;
 }
 

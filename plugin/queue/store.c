@@ -58,6 +58,7 @@ void store_remove(struct queue *q, struct fifo *f, struct segment *s)
     char name[SEGMENT_NAME_MAX];
     segment_name(name, &f->id, s->number);
     q->disk->remove(q->disk->ctx, name); /* one that stays has its mark, and is removed at the next start */
+    q->dir_dirty = true;
     count_file(q, s, 0);
     segment_unlink(f, s);
 }
@@ -130,6 +131,8 @@ static int make_space(struct queue *q, uint64_t bytes)
             return -EDQUOT;
     return 0;
 }
+
+void store_keep_limit(struct queue *q) { make_space(q, 0); }
 
 /* A tail with room for `size` more. */
 static int tail_for(struct queue *q, struct fifo *f, uint64_t size)
@@ -389,6 +392,16 @@ static void leave_segment(struct queue *q, struct fifo *f, struct segment *s)
         store_remove(q, f, s);
 }
 
+/* The cursor jumps over damage: what lay there is counted when the segment is left, less what of it had ended. */
+static void skip_damage(struct queue *q, struct fifo *f, struct segment *s, uint64_t at)
+{
+    const struct amount ended = {0, fifo_turn(f), 0};
+    amount_add(&s->read, ended);
+    amount_sub(&f->disk, ended);
+    amount_sub(&q->waiting[f->id.signal], ended);
+    f->read_at = at;
+}
+
 /* One step of the cursor: 1 = go on with the next, 0 = *out, or -errno. */
 static int load_step(struct queue *q, struct fifo *f, struct sealed **out)
 {
@@ -401,6 +414,8 @@ static int load_step(struct queue *q, struct fifo *f, struct sealed **out)
         return 1;
     }
     int rc = file < 0 ? file : head_at(q, f, s, file, &at, &r);
+    if (rc > 0 && at != f->read_at)
+        skip_damage(q, f, s, at);
     int damaged = rc > 0 ? body_at(q, f, file, at, &r, out) : 0;
     if (file >= 0)
         q->disk->close(q->disk->ctx, file);

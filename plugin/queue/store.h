@@ -78,6 +78,7 @@ void fifo_unlink(struct fifo *f, struct sealed *s); /* from RAM */
 struct segment *segment_find(const struct fifo *f, uint64_t number);
 void segment_unlink(struct fifo *f, struct segment *s);
 int store_append(struct queue *q, struct fifo *f, struct sealed *s); /* -EDQUOT at disk_limit */
+void store_keep_limit(struct queue *q); /* drop_oldest: what was found may be more than is allowed */
 /* Writes the trailer if it can: the next open is quicker with it. */
 void store_close_tail(struct queue *q, struct fifo *f);
 /* Cuts off what lies behind s->end, if the disk lets it. */

@@ -434,7 +434,9 @@ void world_check(struct world *w)
     if (w->memory > w->set.memory_limit)
         fail(w->failure, "memory %llu is over the limit", (unsigned long long)w->memory);
     uint64_t disk = vdisk_bytes(w->vdisk), slack = ROUTES_MAX * 64;
-    if (w->set.mode != QUEUE_MEMORY && disk > w->set.disk_limit + slack && !w->vanished && !vdisk_faulted(w->vdisk))
+    /* without power, files that were removed may be there again; what is in them is not thrown away */
+    bool excused = w->vanished || vdisk_faulted(w->vdisk) || (w->lost_power && !w->set.drop_oldest);
+    if (w->set.mode != QUEUE_MEMORY && disk > w->set.disk_limit + slack && !excused)
         fail(w->failure, "disk %llu is over the limit %llu", (unsigned long long)disk,
              (unsigned long long)w->set.disk_limit);
     for (uint32_t i = 0; i < w->set.routes; i++)
