@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "model/block.h"
+#include "model/shape.h"
 
 struct label_pair {
     struct view name, value;
@@ -260,8 +260,8 @@ static void pairs_add_statics(const struct label_rules *r, struct label_scratch 
             there = view_eq(s->pairs[k].name, name);
         if (there)
             continue;
-        s->pairs[(*count)++] =
-            (struct label_pair){name, {r->statics[i].value, r->statics[i].value_len}, false, UINT32_MAX};
+        s->pairs[(*count)++] = (struct label_pair){
+            name, {r->statics[i].value, r->statics[i].value_len}, false, SHAPE_STATIC | (uint32_t)i};
         *sorted = false;
     }
 }
@@ -324,6 +324,22 @@ static bool find_metric_name(const struct label_rules *r, struct label_scratch *
     return false;
 }
 
+/* Label sets that came through untouched are what the next one is compared with. */
+static void learn(struct label_scratch *s, const struct label_rules *rules, const gcw_label *labels, size_t count,
+                  size_t n)
+{
+    uint32_t order[64];
+    if (n > ARRAY_LEN(order) || (!s->shape && !(s->shape = calloc(1, sizeof *s->shape))))
+        return;
+    size_t own = 0;
+    for (size_t i = 0; i < n; i++) {
+        order[i] = s->pairs[i].order;
+        own += !(order[i] & SHAPE_STATIC);
+    }
+    if (own == count)
+        shape_learn(s->shape, rules, labels, count, order, n);
+}
+
 gcw_status labels_block(const struct label_rules *rules, const gcw_label *labels, size_t count, struct label_scratch *s,
                         bool *changed, gcw_error *err)
 {
@@ -331,6 +347,8 @@ gcw_status labels_block(const struct label_rules *rules, const gcw_label *labels
     size_t cap = count + rules->static_count, n = 0;
     bool sorted;
     *changed = false;
+    if (s->shape && shape_encode(s->shape, rules, labels, count, &s->block, &s->metric_name))
+        return GCW_OK;
     if (cap > s->cap) {
         struct label_pair *p = realloc(s->pairs, cap * sizeof *p);
         if (!p)
@@ -356,12 +374,17 @@ gcw_status labels_block(const struct label_rules *rules, const gcw_label *labels
         return error_set(err, GCW_ERR_INVALID, "no labels: at least one with a value is needed");
     if (rules->signal == GCW_METRICS && !find_metric_name(rules, s, n))
         return error_set(err, GCW_ERR_INVALID, "no metric name: the label __name__ is missing or empty");
+    if (!*changed)
+        learn(s, rules, labels, count, n);
     return pairs_encode(&m, n);
 }
 
 void label_scratch_free(struct label_scratch *s)
 {
     free(s->pairs);
+    if (s->shape)
+        shape_free(s->shape);
+    free(s->shape);
     buf_free(&s->text);
     buf_free(&s->block);
     *s = (struct label_scratch){0};

@@ -42,6 +42,7 @@ struct label_scratch {
     struct buf text;         /* rewritten names and values */
     struct buf block;        /* the result */
     struct view metric_name; /* of it, GCW_METRICS only */
+    struct label_shape *shape;
 };
 void label_scratch_free(struct label_scratch *s);
 

@@ -291,6 +291,15 @@ static void file_lose_power(struct vdisk *d, struct file *f)
     bytes_copy(&f->now, &f->stable);
 }
 
+/* A name that was removed and made again leads to one of the two files, not both. */
+static void names_settle(struct vdisk *d)
+{
+    for (size_t i = 0; i < FILES; i++)
+        for (size_t k = i + 1; k < FILES && d->file[i].used; k++)
+            if (d->file[k].used && strcmp(d->file[i].name, d->file[k].name) == 0)
+                file_drop(&d->file[chance_of(d->chance, 2) ? i : k]);
+}
+
 void vdisk_lose_power(struct vdisk *d)
 {
     for (size_t i = 0; i < FILES; i++) {
@@ -304,6 +313,7 @@ void vdisk_lose_power(struct vdisk *d)
         if (!f->linked)
             file_drop(f);
     }
+    names_settle(d);
 }
 
 void vdisk_vanish(struct vdisk *d)

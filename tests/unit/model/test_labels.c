@@ -213,6 +213,58 @@ static void test_fingerprints_remember_in_any_order(void **state)
     fingerprints_free(&f);
 }
 
+/* What is remembered of the label set before must not show: each is encoded as if it were the first. */
+static void test_label_sets_in_a_row_are_encoded_as_each_alone(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "__name__", "b", "a", "job", "__reserved", "ends", "0bad", "z_longer_than_eight", "a"};
+    static const char *const values[] = {
+        "up",
+        "v",
+        "",
+        "caf\xc3\xa9",
+        "\xff",
+        "0digit first",
+        "a value of some length",
+        "far too long for the rules of this test, which allow sixty-four bytes in a value"};
+    const gcw_label statics[] = {GCW_LABEL("job", "static"), GCW_LABEL("region", "r1")};
+    struct label_scratch kept = {0};
+    uint64_t random = 42, equal = 0;
+    struct label_rules rules[] = {rules_of(GCW_METRICS, LABELS_SANITISE), rules_of(GCW_LOGS, LABELS_SANITISE),
+                                  rules_of(GCW_METRICS, LABELS_REJECT)};
+    rules[0].statics = statics;
+    rules[0].static_count = 2;
+    for (int round = 0; round < 20000; round++) {
+        gcw_label in[6];
+        size_t count = 1 + (random >> 60) % 5, shift = (random >> 50) % 4;
+        const struct label_rules *r = &rules[(random >> 40) % 16 % 3];
+        for (size_t i = 0; i < count; i++) {
+            random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+            const char *n = names[(random >> 20) % 8 < 6 ? (i + shift) % 4 : (random >> 33) % ARRAY_LEN(names)];
+            const char *v = values[(random >> 24) % 8 < 6 ? i % 2 : (random >> 36) % ARRAY_LEN(values)];
+            in[i] = (gcw_label)GCW_LABEL(n, v);
+        }
+        struct label_scratch fresh = {0};
+        bool changed1, changed2;
+        gcw_error err1 = {0}, err2 = {0};
+        gcw_status one = labels_block(r, in, count, &kept, &changed1, &err1),
+                   two = labels_block(r, in, count, &fresh, &changed2, &err2);
+        assert_int_equal(one, two);
+        assert_int_equal(changed1, changed2);
+        assert_string_equal(err1.text, err2.text);
+        if (one == GCW_OK) {
+            assert_true(view_eq(buf_view(&kept.block), buf_view(&fresh.block)));
+            if (r->signal == GCW_METRICS)
+                assert_true(view_eq(kept.metric_name, fresh.metric_name));
+            equal++;
+        }
+        label_scratch_free(&fresh);
+    }
+    assert_true(equal > 5000);
+    label_scratch_free(&kept);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_metadata_names_take_lokis_normal_form),
         cmocka_unit_test(test_equal_label_sets_share_a_handle_and_the_guard_names_the_culprit),
         cmocka_unit_test(test_fingerprints_remember_in_any_order),
+        cmocka_unit_test(test_label_sets_in_a_row_are_encoded_as_each_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
