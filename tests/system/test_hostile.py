@@ -130,7 +130,7 @@ class Hostile(Case):
         peak = peak_kib(p.pid)
         p.stdin.close()
         self.assertEqual(p.wait(60), 0)
-        self.assertLess(peak, 64 * 1024)
+        self.assertLess(peak, (64 if pathlib.Path(GCW).parent.name == "build" else 400) * 1024)
 
     def test_redirect_sends_no_credentials_elsewhere(self):
         other = Server(lambda c, n: c.sendall(OK) or True)
@@ -257,7 +257,8 @@ class Outage(Case):
         listed = lambda: sum(f.stat().st_size for f in (self.dir / "queue").glob("*.seg"))
         wait_for("the backlog", lambda: listed() > self.MB * 1000000 * 0.95, 300)
         waiting = peak_kib(p.pid)
-        self.assertLess(waiting, 40 * 1024)  # memory_limit of 10 MiB, libraries, read buffer
+        # memory_limit of 10 MiB, libraries, read buffer; a sanitizer takes several times that
+        self.assertLess(waiting, (40 if pathlib.Path(GCW).parent.name == "build" else 400) * 1024)
         get(url + "/control", data=b"clear=on")
         out, _ = p.communicate(timeout=600)
         s = json.loads(out)

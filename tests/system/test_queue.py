@@ -18,11 +18,12 @@ def numbers(lines):
 class Torture(Case):
     def setUp(self):
         super().setUp()
-        build = ROOT / "build"
+        build = pathlib.Path(GCW).parent
+        sanitize = {"asan": ["-fsanitize=address,undefined"], "tsan": ["-fsanitize=thread"]}.get(build.name, [])
         self.program = self.dir / "torture"
         flags = subprocess.run(["pkg-config", "--libs", "libcurl", "zlib", "libprotobuf-c"], capture_output=True, text=True).stdout.split()
         deflate = subprocess.run(["pkg-config", "--libs", "libdeflate"], capture_output=True, text=True).stdout.split()
-        subprocess.run(["cc", "-O1", "-I", str(ROOT / "plugin/include"), str(ROOT / "tests/system/torture.c"), str(build / "libgcw.a"),
+        subprocess.run(["clang" if sanitize else "cc", "-O1", *sanitize, "-I", str(ROOT / "plugin/include"), str(ROOT / "tests/system/torture.c"), str(build / "libgcw.a"),
                         *flags, *deflate, "-lsnappy", "-lm", "-pthread", "-o", str(self.program)], check=True)
 
     def accepted_numbers(self):
@@ -42,6 +43,7 @@ class Torture(Case):
             p.kill()
             out, err = p.communicate()
             self.assertNotIn(b"does not hold", err)
+            self.assertNotIn(b"Sanitizer", err)
             told = [int(n) for n in out.split()]
             if told:
                 ranges.append((first, told[-1]))
