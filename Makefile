@@ -223,7 +223,8 @@ lint-cppcheck:
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability --suppress=missingIncludeSystem \
 	  --suppress=normalCheckLevelMaxBranches -D__GNUC__ -Iplugin plugin
 lint-tidy: $(GEN_C)
-	clang-tidy --quiet $(filter plugin/%.c,$(ALL_C)) -- -std=c11 $(DEFS) -Iplugin -I$(B)/gen
+	@printf '%s\n' $(filter plugin/%.c,$(ALL_C)) | \
+	  xargs -P $$(nproc) -n 8 sh -c 'clang-tidy --quiet "$$@" -- -std=c11 $(DEFS) -Iplugin -I$(B)/gen' -
 
 .PHONY: clean
 clean: ## remove the build folder

@@ -37,7 +37,7 @@ static int lock_take(struct posix *p)
 /* 0, or -errno; -EPERM: others may write to it; -EWOULDBLOCK: locked. */
 static int handles_open(struct posix *p)
 {
-    struct stat st;
+    struct stat st = {0};
     if (!p->read_only && mkdir(p->path, 0700) != 0 && errno != EEXIST)
         return -errno;
     p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -267,6 +267,7 @@ static bool shares_take(struct sealed *out, const struct batch *batch)
             if (c->shares[i].records == 0)
                 continue;
             struct receipt_share *last = out->share_count ? &out->shares[out->share_count - 1] : NULL;
+            /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): share_count says how many are set */
             if (last && last->receipt == c->shares[i].receipt)
                 last->records += c->shares[i].records;
             else

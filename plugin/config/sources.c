@@ -106,6 +106,7 @@ static gcw_status lines_set(gcw_config *c, struct view text, bool others_read, g
     if (view_starts(text, "\xef\xbb\xbf"))
         text = view_make(text.p + 3, text.n - 3);
     while (text.n > 0 && status == GCW_OK) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): a view of more than 0 bytes has a place */
         const char *lf = memchr(text.p, '\n', text.n);
         struct view line = view_make(text.p, lf ? (size_t)(lf - text.p) : text.n);
         const struct option_row *row;
@@ -129,7 +130,7 @@ static gcw_status lines_set(gcw_config *c, struct view text, bool others_read, g
 gcw_status gcw_config_load_file(gcw_config *c, const char *path, gcw_error *err)
 {
     struct buf text = {0};
-    struct stat st;
+    struct stat st = {0};
     gcw_status status = file_read(path, &text, &st, err);
     if (status == GCW_OK) {
         gcw_error why = {0};

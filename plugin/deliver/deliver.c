@@ -308,6 +308,7 @@ static const struct sealed *to_send(struct deliver *d, uint32_t route, const str
     if (!l->slice)
         l->slice = d->ops.slice(d->ops.ctx, head, queue_ended(d->queue, route), l->span, &broken);
     if (!broken)
+        // cppcheck-suppress returnDanglingLifetime ; slice() does not keep `broken`
         return l->slice;
     l->unsliceable = true; /* whole, then: the receiver says what it is */
     l->span = head->records;

@@ -155,9 +155,11 @@ static uint64_t bits_from_wide(wide x, int scale, bool sticky)
     } else {
         wide half = (wide)1 << (drop - 1), rest = x & ((half << 1) - 1);
         top = (uint64_t)(x >> drop);
-        top += rest > half || (rest == half && (sticky || (top & 1)));
+        bool up = rest > half || (rest == half && (sticky || (top & 1)));
+        top += up;
     }
-    uint64_t exponent = (uint64_t)(bits - 1 - scale + 1023);
+    int biased = bits - 1 - scale + 1023;
+    uint64_t exponent = (uint64_t)biased;
     return (exponent << 52) + (top - (UINT64_C(1) << 52)); /* a carry out of the fraction lifts the exponent */
 }
 

@@ -100,6 +100,7 @@ const char *labels_predict(struct series_parser *s, const char *p)
     gcw_label *labels = s->labels;
     for (size_t q = 0; q + 1 < n && count < HINTS; q += 2) {
         const struct name_hint *h = &s->hints[count];
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): quotes_index() filled n of them */
         const char *open = base + at[q], *close = base + at[q + 1];
         if (open != p + h->length + 1 || close + 1 >= end || (close[1] != ',' && close[1] != '}') ||
             !hint_matches(h, p, s->readable))

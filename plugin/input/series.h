@@ -38,6 +38,7 @@ struct series_parser {
 bool series_parse(struct series_parser *s, struct view line, struct exposition_sample *out);
 void series_parser_free(struct series_parser *s);
 
+/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): views of labels are set before they are counted */
 static inline bool is_name_label(struct view name) { return name.n == 8 && memcmp(name.p, "__name__", 8) == 0; }
 
 /* Remembers a checked bare name, if `="` follows it and it is short. */

@@ -343,6 +343,7 @@ static void learn(struct label_scratch *s, const struct label_rules *rules, cons
 gcw_status labels_block(const struct label_rules *rules, const gcw_label *labels, size_t count, struct label_scratch *s,
                         bool *changed, gcw_error *err)
 {
+    // cppcheck-suppress ctuuninitvar ; it is an output
     struct mender m = {rules, s, changed, err};
     size_t cap = count + rules->static_count, n = 0;
     bool sorted;

@@ -83,6 +83,7 @@ static const char *token_set(struct credentials *c, struct view t, bool *changed
     if (trouble)
         return trouble;
     *changed = !view_is(t, c->secret->token);
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): token_trouble() refuses an empty one */
     memcpy(c->secret->token, t.p, t.n);
     explicit_bzero(c->secret->token + t.n, sizeof c->secret->token - t.n);
     pairs_update(c);

@@ -93,7 +93,7 @@ static int on_debug(CURL *easy, curl_infotype type, char *data, size_t n, void *
     for (char *line; (line = strsep(&rest, "\r\n"));) {
         for (size_t i = 0; i < ARRAY_LEN(secret_headers); i++)
             if (strcasestr(line, secret_headers[i]))
-                strcpy(strcasestr(line, secret_headers[i]) + strlen(secret_headers[i]) - 1, "");
+                strcasestr(line, secret_headers[i])[strlen(secret_headers[i]) - 1] = 0;
         text_clean(text, sizeof text, line, strlen(line));
         if (*text)
             log_line(&t->log, GCW_LOG_DEBUG, "http: %s %s",

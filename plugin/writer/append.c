@@ -63,6 +63,7 @@ gcw_status gcw_sample_write_bits(gcw_writer *w, const gcw_label *labels, size_t 
                                  int64_t time_ms, gcw_receipt *receipt, gcw_error *err)
 {
     gcw_error unused;
+    unused.code = GCW_OK;
     err = err ? err : &unused;
     struct destination *d = writer_destination(w, GCW_METRICS, NULL, err);
     if (!d)
@@ -158,6 +159,7 @@ gcw_status gcw_entry_write(gcw_writer *w, const gcw_label *labels, size_t count,
                            gcw_error *err)
 {
     gcw_error unused;
+    unused.code = GCW_OK;
     err = err ? err : &unused;
     err->code = GCW_OK;
     gcw_stream *stream = gcw_stream_intern(w, labels, count, NULL, err);

@@ -233,6 +233,7 @@ static void writer_free(gcw_writer *w)
 gcw_writer *gcw_writer_open(const gcw_config *config, const gcw_callbacks *callbacks, gcw_error *err)
 {
     gcw_error unused;
+    unused.code = GCW_OK;
     err = err ? err : &unused;
     *err = (gcw_error){0};
     if (!config) {
@@ -291,6 +292,7 @@ gcw_status gcw_writer_flush(gcw_writer *w, int timeout_ms)
     deadline_timespec(deadline, &ts);
     pthread_mutex_lock(&w->lock);
     f.next = w->flushes;
+    // cppcheck-suppress autoVariables ; taken off the list before the function returns
     w->flushes = &f;
     pthread_mutex_unlock(&w->lock);
     transport_wake(w->transport);

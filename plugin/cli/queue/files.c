@@ -89,8 +89,8 @@ static int by_route(const void *a, const void *b)
 bool queue_dir_open(struct queue_dir *d, const char *command, const char *path, bool read_only)
 {
     gcw_error err;
-    struct listing l = {d, false};
     *d = (struct queue_dir){0};
+    struct listing l = {d, false};
     if (!disk_posix_open(path, read_only, &d->disk, &d->locked, &err)) {
         fprintf(stderr, "gcw %s: %s\n", command, err.text);
         return false;

