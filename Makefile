@@ -187,9 +187,17 @@ docs: $(B)/gcw ## write doc/options.md from the option table
 demo: deps all ## push this machine's metrics and a log file to a stand-in receiver, show what arrived
 	tests/demo $(B)/gcw
 
-.PHONY: bench
-bench: deps all ## measure beside the peers: table, JSON and SVG below build/bench
-	bench/run
+# bench/bench_*.c are programs, what else lies beside them they share.
+BENCH_BIN := $(patsubst bench/%.c,$(B)/bench/bin/%,$(filter bench/bench_%.c,$(BENCH_SRC)))
+BENCH_O := $(call obj,$(filter-out bench/bench_%.c,$(BENCH_SRC)))
+$(B)/bench/bin/%: $(B)/obj/bench/%.o $(BENCH_O) $(B)/libgcw.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS)
+
+.PHONY: bench bench-bins
+bench-bins: $(BENCH_BIN)
+bench: deps all bench-bins ## measure beside the peers: table, JSON and SVG below build/bench
+	bench/run --build $(B) $(BENCH_FLAGS)
 
 .PHONY: deps
 deps: ## apt-get what is missing

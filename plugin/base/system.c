@@ -63,14 +63,15 @@ uint64_t hash_bytes(const void *data, size_t n, uint64_t seed)
     static const uint64_t k[] = {UINT64_C(0xa0761d6478bd642f), UINT64_C(0xe7037ed1a0b428db),
                                  UINT64_C(0x8ebc6af09c88c6e3), UINT64_C(0x589965cc75374cc3)};
     const uint8_t *p = data;
-    uint64_t h[4] = {seed ^ k[0], seed ^ k[1], seed ^ k[2], seed ^ k[3]};
+    /* not the constant its word meets: halves that change places would meet the same two */
+    uint64_t h[4] = {seed ^ k[1], seed ^ k[2], seed ^ k[3], seed ^ k[0]};
     size_t left = n;
     for (; left >= 64; p += 64, left -= 64)
         for (unsigned i = 0; i < 4; i++)
             h[i] = fold(load8(p + 16 * i) ^ k[i], load8(p + 16 * i + 8) ^ h[i]);
     for (unsigned i = 0; left >= 16; p += 16, left -= 16, i++)
         h[i & 3] = fold(load8(p) ^ k[i & 3], load8(p + 8) ^ h[i & 3]);
-    uint64_t mixed = fold(h[0] ^ k[1], h[1] ^ (uint64_t)n) ^ fold(h[2] ^ k[3], h[3] ^ k[0]);
+    uint64_t mixed = fold(h[0] ^ k[2], h[1] ^ (uint64_t)n) ^ fold(h[2] ^ k[1], h[3] ^ k[2]);
     uint64_t rest = left > 8 ? load8(p) : 0, end = left > 8 ? load_rest(p + 8, left - 8) : load_rest(p, left);
     return fold(mixed ^ k[2], fold(rest ^ k[0], end ^ k[1]) ^ ((uint64_t)left << 56 | 1));
 }

@@ -7,6 +7,7 @@ void shape_free(struct label_shape *s)
 {
     free(s->name);
     free(s->order);
+    free(s->head);
     buf_free(&s->text);
     *s = (struct label_shape){0};
 }
@@ -16,14 +17,47 @@ static bool reserve(struct label_shape *s, size_t n)
     if (n <= s->cap)
         return true;
     struct shape_name *name = realloc(s->name, n * sizeof *name);
-    if (name)
-        s->name = name;
+    s->name = name ? name : s->name;
     uint32_t *order = realloc(s->order, n * sizeof *order);
-    if (order)
-        s->order = order;
-    if (name && order)
-        s->cap = n;
-    return name && order;
+    s->order = order ? order : s->order;
+    struct shape_head *head = realloc(s->head, n * sizeof *head);
+    s->head = head ? head : s->head;
+    bool ok = name && order && head;
+    s->cap = ok ? n : s->cap;
+    return ok;
+}
+
+static struct view name_of(const struct label_rules *rules, const gcw_label *labels, uint32_t k)
+{
+    const gcw_label *l = k & SHAPE_STATIC ? &rules->statics[k & ~SHAPE_STATIC] : &labels[k];
+    return view_make(l->name, l->name_len);
+}
+
+static bool names_learn(struct label_shape *s, const gcw_label *labels, size_t count, bool metrics)
+{
+    s->metric = SIZE_MAX;
+    for (size_t i = 0; i < count; i++) {
+        s->name[i] = (struct shape_name){(uint32_t)s->text.n, (uint32_t)labels[i].name_len};
+        if (!buf_append(&s->text, labels[i].name, labels[i].name_len))
+            return false;
+        if (metrics && view_is(view_make(labels[i].name, labels[i].name_len), "__name__"))
+            s->metric = i;
+    }
+    return true;
+}
+
+static bool heads_learn(struct label_shape *s, const struct label_rules *rules, const gcw_label *labels)
+{
+    static const uint8_t slack[SHAPE_SLACK];
+    for (size_t i = 0; i < s->total; i++) {
+        struct view name = name_of(rules, labels, s->order[i]);
+        const uint8_t before[] = {0x0a, (uint8_t)name.n}, behind = 0x12;
+        s->head[i] = (struct shape_head){(uint32_t)s->text.n, (uint32_t)name.n + 3};
+        if (name.n >= 0x80 || !buf_append(&s->text, before, 2) || !buf_append(&s->text, name.p, name.n) ||
+            !buf_append(&s->text, &behind, 1))
+            return false;
+    }
+    return buf_append(&s->text, slack, sizeof slack);
 }
 
 void shape_learn(struct label_shape *s, const struct label_rules *rules, const gcw_label *labels, size_t count,
@@ -33,29 +67,57 @@ void shape_learn(struct label_shape *s, const struct label_rules *rules, const g
     s->text.n = 0;
     if (!reserve(s, MAX(count, total)))
         return;
-    s->metric = SIZE_MAX;
-    for (size_t i = 0; i < count; i++) {
-        s->name[i] = (struct shape_name){(uint32_t)s->text.n, (uint32_t)labels[i].name_len};
-        if (!buf_append(&s->text, labels[i].name, labels[i].name_len))
-            return;
-        if (rules->signal == GCW_METRICS && view_is(view_make(labels[i].name, labels[i].name_len), "__name__"))
-            s->metric = i;
-    }
     memcpy(s->order, order, total * sizeof *order);
-    s->rules = rules;
     s->count = count;
     s->total = total;
+    if (names_learn(s, labels, count, rules->signal == GCW_METRICS) && heads_learn(s, rules, labels))
+        s->rules = rules;
+}
+
+static inline uint64_t word8(const void *p)
+{
+    uint64_t w;
+    memcpy(&w, p, 8);
+    return w;
+}
+
+static inline uint32_t word4(const void *p)
+{
+    uint32_t w;
+    memcpy(&w, p, 4);
+    return w;
 }
 
 /* Equal bytes of equal length, mostly 2 to 16, without a call. */
 static inline bool same(const char *a, const uint8_t *b, size_t n)
 {
-    uint64_t x, y, u, v;
-    if (n < 8 || n > 16)
+    if (n > 16)
         return memcmp(a, b, n) == 0;
-    memcpy(&x, a, 8), memcpy(&y, b, 8);
-    memcpy(&u, a + n - 8, 8), memcpy(&v, b + n - 8, 8);
-    return ((x ^ y) | (u ^ v)) == 0;
+    if (n >= 8)
+        return ((word8(a) ^ word8(b)) | (word8(a + n - 8) ^ word8(b + n - 8))) == 0;
+    if (n >= 4)
+        return ((word4(a) ^ word4(b)) | (word4(a + n - 4) ^ word4(b + n - 4))) == 0;
+    bool ok = true;
+    for (size_t i = 0; i < n; i++)
+        ok &= (uint8_t)a[i] == b[i];
+    return ok;
+}
+
+static inline bool ascii(const char *p, size_t n)
+{
+    const uint64_t high = UINT64_C(0x8080808080808080);
+    uint64_t seen = 0;
+    if (n >= 8) {
+        for (size_t i = 0; i + 8 < n; i += 8)
+            seen |= word8(p + i);
+        seen |= word8(p + n - 8);
+    } else if (n >= 4) {
+        seen = word4(p) | word4(p + n - 4);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            seen |= (uint8_t)p[i];
+    }
+    return (seen & high) == 0;
 }
 
 static inline bool names_same(const struct label_shape *s, const gcw_label *labels)
@@ -73,7 +135,7 @@ static inline bool values_plain(const struct label_shape *s, const gcw_label *la
     size_t max = s->rules->max_value_bytes, sum = 0;
     for (size_t i = 0; i < s->count; i++) {
         size_t n = labels[i].value_len;
-        if (n == 0 || n > max || utf8_ascii_prefix(labels[i].value, n) != n)
+        if (n == 0 || n > max || !ascii(labels[i].value, n))
             return false;
         sum += n + s->name[i].len + BLOCK_PUT_EXTRA;
     }
@@ -93,6 +155,20 @@ static bool metric_name_plain(struct view v)
     return ok;
 }
 
+/* Label: its length, the head, the value's length, the value. What is written too much is written over. */
+static inline uint8_t *label_put(uint8_t *p, const uint8_t *head, size_t n, const char *value, size_t len)
+{
+    *p++ = 0x0a;
+    p = put_len(p, n + len + (len < 0x80 ? 1 : varint_size(len)));
+    if (n <= SHAPE_SLACK) {
+        memcpy(p, head, 16);
+        memcpy(p + 16, head + 16, 16);
+    } else {
+        memcpy(p, head, n);
+    }
+    return put_bytes(put_len(p + n, len), value, len);
+}
+
 bool shape_encode(const struct label_shape *s, const struct label_rules *rules, const gcw_label *labels, size_t count,
                   struct buf *block, struct view *metric_name)
 {
@@ -105,13 +181,13 @@ bool shape_encode(const struct label_shape *s, const struct label_rules *rules, 
             return false;
     }
     block->n = 0;
-    if (!buf_reserve(block, need))
+    if (!buf_reserve(block, need + SHAPE_SLACK))
         return false;
     uint8_t *p = block->p;
     for (size_t i = 0; i < s->total; i++) {
         uint32_t k = s->order[i];
         const gcw_label *l = k & SHAPE_STATIC ? &rules->statics[k & ~SHAPE_STATIC] : &labels[k];
-        p = block_put(p, view_make(l->name, l->name_len), view_make(l->value, l->value_len));
+        p = label_put(p, s->text.p + s->head[i].at, s->head[i].len, l->value, l->value_len);
     }
     block->n = (size_t)(p - block->p);
     return true;

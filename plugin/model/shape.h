@@ -15,8 +15,12 @@ struct label_shape {
         uint32_t at, len;
     } * name;        /* [count], in text */
     uint32_t *order; /* [total]: label i of those given, or SHAPE_STATIC | i of the static ones */
-    struct buf text;
+    struct shape_head {
+        uint32_t at, len;
+    } * head;        /* [total], in text: key, length and name as they stand in the block, the value's key behind */
+    struct buf text; /* with SHAPE_SLACK bytes behind, so that short pieces are copied in whole words */
 };
+#define SHAPE_SLACK  32
 #define SHAPE_STATIC UINT32_C(0x80000000)
 
 /* Remembers labels that went through the long way unchanged. Without memory it remembers nothing. */

@@ -28,8 +28,10 @@ struct destination *writer_destination(gcw_writer *w, gcw_signal signal, const c
 gcw_status writer_labels(gcw_writer *w, gcw_signal signal, const gcw_label *labels, size_t count, struct scratch *s,
                          gcw_error *err)
 {
-    gcw_error why = {0};
+    gcw_error why; /* of half a KiB: not cleared for every sample */
     bool changed;
+    why.code = GCW_OK;
+    why.text[0] = 0;
     gcw_status status = labels_block(&w->rules[signal], labels, count, &s->labels, &changed, &why);
     if (status != GCW_OK) {
         atomic_fetch_add(&w->counters[signal].refused, 1);
