@@ -1,6 +1,6 @@
 /* One append call through gcw.h, with a writer at work behind it.
  *
- *     bench_append --url URL [--series N] [--appends N] [--rounds N]
+ *     bench_append --url BASE-URL [--series N] [--appends N] [--rounds N]
  *
  * Burst: threads append as fast as they can to series of their own, then the writer is flushed, outside the
  * measurement; one and four threads take turns. Counted is the CPU time of the appending threads, not the writer's own.
@@ -258,7 +258,9 @@ static void bench_open(struct bench *b, const char *url, uint64_t series)
                                              {"max_series", "10000000"}, {"interned_memory", "16GiB"}};
     gcw_error err;
     gcw_config *c = gcw_config_new();
-    if (!c || gcw_config_set(c, "metrics_url", url, &err) != GCW_OK ||
+    char metrics_url[256];
+    snprintf(metrics_url, sizeof metrics_url, "%s/api/v1/push", url);
+    if (!c || gcw_config_set(c, "metrics_url", metrics_url, &err) != GCW_OK ||
         gcw_config_set(c, "logs_url", url, &err) != GCW_OK)
         die("--url: %s", err.text);
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
