@@ -8,11 +8,16 @@
 
 #include "cli/push.h"
 
-/* Input is held back by the writer's memory budget, so a small one does: enough to fill a batch, encode one and have
- * some on their way. */
-#define MEMORY_LIMIT "10MiB"
-#define READ_BYTES   (256 * KIB)
-#define TELL_MAX     10
+/* The tool's own defaults. Input is held back by the writer's memory budget, so a small one does: enough to fill a
+ * batch, encode one and have some on their way. */
+static const struct {
+    const char *memory_limit, *batch_bytes;
+} defaults[GCW_SIGNALS] = {
+    [GCW_METRICS] = {"10MiB", "1MiB"},
+    [GCW_LOGS] = {"4MiB", "512KiB"},
+};
+#define READ_BYTES (256 * KIB)
+#define TELL_MAX   10
 
 static volatile sig_atomic_t signals_seen;
 
@@ -163,7 +168,8 @@ int push_init(struct push *p, gcw_signal signal, const char *command, int argc, 
     if (!p->config)
         return fail(p, "out of memory");
     /* the tool's own defaults, which file, environment and --set may change */
-    if (set_key(p, "memory_limit", MEMORY_LIMIT) != 0 || set_key(p, "overflow", "block") != 0 ||
+    if (set_key(p, "memory_limit", defaults[signal].memory_limit) != 0 ||
+        set_signal_key(p, "batch_bytes", defaults[signal].batch_bytes) != 0 || set_key(p, "overflow", "block") != 0 ||
         set_key(p, "log_level", "warn") != 0)
         return -1;
     return load_base(p, argc, argv);
@@ -301,8 +307,26 @@ static int exit_code(const struct push *p, const gcw_stats *s)
     return p->malformed > 0 ? EXIT_MALFORMED : EXIT_ALL_DELIVERED;
 }
 
+/* Whoever asks for larger batches alone gets the memory that they take. */
+static int memory_follow(struct push *p)
+{
+    char key[64], batch[32], limit[32], more[32];
+    uint64_t bytes = 0;
+    snprintf(key, sizeof key, "%s_batch_bytes", gcw_signal_name(p->signal));
+    if (gcw_config_get(p->config, key, batch, sizeof batch) != GCW_OK ||
+        gcw_config_get(p->config, "memory_limit", limit, sizeof limit) != GCW_OK ||
+        strcmp(limit, defaults[p->signal].memory_limit) != 0 || !parse_size(view_of(batch), &bytes))
+        return 0;
+    uint64_t had = 0;
+    parse_size(view_of(limit), &had);
+    snprintf(more, sizeof more, "%llu", (unsigned long long)MAX(8 * bytes, had));
+    return set_key(p, "memory_limit", more);
+}
+
 static int config_finish(struct push *p)
 {
+    if (memory_follow(p) != 0)
+        return -1;
     if (p->labels.n > 0 && (!buf_cstr(&p->labels) || set_signal_key(p, "labels", (const char *)p->labels.p) != 0))
         return -1;
     char overflow[32];
