@@ -7,13 +7,18 @@
 
 size_t text_u64(char *out, uint64_t v)
 {
-    char tmp[20];
-    size_t n = 0;
-    do
-        tmp[n++] = (char)('0' + v % 10);
-    while ((v /= 10) != 0);
-    for (size_t i = 0; i < n; i++)
-        out[i] = tmp[n - 1 - i];
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+                                "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+                                "8081828384858687888990919293949596979899";
+    char tmp[20], *p = tmp + sizeof tmp;
+    for (; v >= 100; v /= 100)
+        p = memcpy(p - 2, pairs + 2 * (v % 100), 2);
+    if (v >= 10)
+        p = memcpy(p - 2, pairs + 2 * v, 2);
+    else
+        *--p = (char)('0' + v);
+    size_t n = (size_t)(tmp + sizeof tmp - p);
+    memcpy(out, p, n);
     return n;
 }
 

@@ -18,9 +18,39 @@ static const uint8_t escape_class[256] = {
  * that is not (then *p and *d stand there), as far as a step can see. Reads and writes stay inside [p, end) and the
  * room the caller made. */
 #ifdef __SSE2__
+/* Lines are often JSON themselves, with a quote every few bytes: quotes and backslashes are mended on the way, without
+ * leaving the loop. Behind each the rest of the block is written again, one further. */
+static inline bool copy_quoted(const uint8_t **p, const uint8_t *end, uint8_t **d)
+{
+    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(0x20);
+    while (end - *p >= 32) {
+        const uint8_t *from = *p;
+        uint8_t *to = *d;
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)from);
+        unsigned quoted =
+            (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash)));
+        /* signed compare: bytes >= 0x80 are negative, so "< 0x20" finds them with the control characters */
+        unsigned other = (unsigned)_mm_movemask_epi8(_mm_cmplt_epi8(v, space));
+        unsigned n = other ? (unsigned)__builtin_ctz(other) : 16;
+        _mm_storeu_si128((__m128i *)(void *)to, v);
+        for (quoted &= (1u << n) - 1; quoted; quoted &= quoted - 1) {
+            unsigned i = (unsigned)__builtin_ctz(quoted);
+            to[i] = '\\';
+            to++;
+            _mm_storeu_si128((__m128i *)(void *)(to + i), _mm_loadu_si128((const __m128i *)(const void *)(from + i)));
+        }
+        *p = from + n, *d = to + n;
+        if (other)
+            return true;
+    }
+    return false;
+}
+
 static inline void copy_plain(const uint8_t **p, const uint8_t *end, uint8_t **d)
 {
     const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(0x20);
+    if (copy_quoted(p, end, d))
+        return;
     while (end - *p >= 16) {
         __m128i v = _mm_loadu_si128((const __m128i *)(const void *)*p);
         /* signed compare: bytes >= 0x80 are negative, so "< 0x20" finds them with the control characters */

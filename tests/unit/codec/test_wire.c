@@ -195,6 +195,59 @@ static void test_compressed_bodies_unpack_to_the_same(void **state)
     buf_free(&out);
 }
 
+/* The same by one byte after the other, as the grammar says it. */
+static void escape_plainly(struct buf *out, const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        size_t len = utf8_sequence((const char *)p + i, n - i);
+        char text[8] = "";
+        if (p[i] == '"' || p[i] == '\\')
+            snprintf(text, sizeof text, "\\%c", p[i]);
+        else if (p[i] < 0x20 && strchr("\b\f\n\r\t", p[i]) && p[i])
+            snprintf(text, sizeof text, "\\%c", "btn?fr"[p[i] - '\b']);
+        else if (p[i] < 0x20)
+            snprintf(text, sizeof text, "\\u%04x", p[i]);
+        if (*text) {
+            assert_true(buf_puts(out, text));
+            i++;
+        } else if (len) {
+            assert_true(buf_append(out, p + i, len));
+            i += len;
+        } else {
+            assert_true(buf_puts(out, "\xef\xbf\xbd"));
+            i += utf8_invalid_run((const char *)p + i, n - i);
+        }
+    }
+}
+
+static void test_escaping_in_blocks_is_escaping_byte_by_byte(void **state)
+{
+    (void)state;
+    uint64_t random = 7;
+    for (int round = 0; round < 20000; round++) {
+        uint8_t text[300];
+        struct buf fast = {0}, plain = {0};
+        random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+        size_t n = (random >> 33) % sizeof text, odd = (random >> 50) % 24 + 1;
+        for (size_t i = 0; i < n; i++) {
+            random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+            unsigned r = (unsigned)(random >> 40);
+            text[i] = r % odd        ? (uint8_t)('a' + r % 26)
+                      : (r >> 8) % 3 ? (uint8_t) "\"\\\"{"[(r >> 12) % 4]
+                                     : (uint8_t)(r >> 12);
+        }
+        uint8_t *exact = malloc(n + 1); /* so that a sanitizer sees a byte read behind the end */
+        assert_non_null(exact);
+        memcpy(exact, text, n);
+        assert_true(json_escape(&fast, (const char *)exact, n));
+        escape_plainly(&plain, text, n);
+        assert_true(view_eq(buf_view(&fast), buf_view(&plain)));
+        free(exact);
+        buf_free(&fast);
+        buf_free(&plain);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +256,7 @@ int main(void)
         cmocka_unit_test(test_value_bits_and_times_survive_a_decoder),
         cmocka_unit_test(test_any_bytes_become_a_json_line_that_reads_back),
         cmocka_unit_test(test_compressed_bodies_unpack_to_the_same),
+        cmocka_unit_test(test_escaping_in_blocks_is_escaping_byte_by_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
