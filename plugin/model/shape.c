@@ -12,18 +12,19 @@ void shape_free(struct label_shape *s)
     *s = (struct label_shape){0};
 }
 
+/* What was in the arrays is not kept. */
 static bool reserve(struct label_shape *s, size_t n)
 {
     if (n <= s->cap)
         return true;
-    struct shape_name *name = realloc(s->name, n * sizeof *name);
-    s->name = name ? name : s->name;
-    uint32_t *order = realloc(s->order, n * sizeof *order);
-    s->order = order ? order : s->order;
-    struct shape_head *head = realloc(s->head, n * sizeof *head);
-    s->head = head ? head : s->head;
-    bool ok = name && order && head;
-    s->cap = ok ? n : s->cap;
+    free(s->name);
+    free(s->order);
+    free(s->head);
+    s->name = malloc(n * sizeof *s->name);
+    s->order = malloc(n * sizeof *s->order);
+    s->head = malloc(n * sizeof *s->head);
+    bool ok = s->name && s->order && s->head;
+    s->cap = ok ? n : 0;
     return ok;
 }
 

@@ -129,6 +129,7 @@ static void easy_setup(struct transport *t, struct transfer *x)
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)t->connect_timeout_ms);
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)t->request_timeout_ms);
     curl_easy_setopt(e, CURLOPT_MAXLIFETIME_CONN, (long)MAX(t->lifetime_ms / 1000, 1));
+    curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, (long)MAX(t->lifetime_ms / 1000, 1));
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, http_version_of(t->http_version));
     curl_easy_setopt(e, CURLOPT_SSLVERSION,
                      (long)(strcmp(t->tls_min, "1.3") == 0 ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2));

@@ -19,9 +19,9 @@ def peak_kib(pid):
 class Server(threading.Thread):
     """Calls answer(connection, number) for each connection, with the request read first."""
 
-    def __init__(self, answer, tls=None):
+    def __init__(self, answer, tls=None, address=("127.0.0.1", 0)):
         super().__init__(daemon=True)
-        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.socket = socket.create_server(address)
         self.port = self.socket.getsockname()[1]
         self.answer, self.tls, self.seen, self.requests = answer, tls, [], 0
         self.start()
@@ -203,6 +203,69 @@ class Tls(Case):
     def test_old_tls_is_refused(self):
         crt, key = self.certificate("self")
         self.refused(*self.push(crt, key, "-s", f"ca_file={crt}", versions=ssl.TLSVersion.TLSv1_1), "tls")
+
+
+class Connections(Case):
+    def follow(self, url, *args, env=()):
+        """A push that gets one line at a time; returns what writes a line."""
+        p = subprocess.Popen([*env, GCW, "push", "logs", "-u", url, "-s", "logs_batch_age=10ms", "-s", "retry_min=10ms", "-s", "retry_max=100ms",
+                              "--summary", "json", *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_env())
+        self.addCleanup(lambda: [f.close() for f in (p.stdin, p.stdout, p.stderr)])
+        self.processes.append(p)
+
+        def say(n):
+            p.stdin.write(b"number %d\n" % n)
+            p.stdin.flush()
+        return p, say
+
+    def test_http2_goaway_loses_nothing(self):
+        nginx = need("nginx") if shutil.which("nginx") else "/usr/sbin/nginx"
+        url = self.receive()
+        Tls.certificate(self, "ca", alt=None)
+        crt, key = Tls.certificate(self, "server", self.dir / "ca")
+        port = free_port()
+        (self.dir / "nginx.conf").write_text(f"""daemon off; pid {self.dir}/pid; error_log {self.dir}/error.log;
+            events {{}} http {{ access_log {self.dir}/access.log; client_body_temp_path {self.dir}; proxy_temp_path {self.dir};
+            fastcgi_temp_path {self.dir}; uwsgi_temp_path {self.dir}; scgi_temp_path {self.dir};
+            server {{ listen 127.0.0.1:{port} ssl http2; ssl_certificate {crt}; ssl_certificate_key {key}; keepalive_requests 3;
+            location / {{ proxy_pass {url}; }} }} }}""")
+        self.start(nginx, "-p", str(self.dir), "-c", str(self.dir / "nginx.conf"))
+        wait_for("nginx", lambda: socket.create_connection(("127.0.0.1", port)).close() is None)
+        p, say = self.follow(f"https://127.0.0.1:{port}", "-s", f"ca_file={self.dir}/ca.crt")
+        for n in range(20):
+            say(n)
+            wait_for("delivery", lambda: len(self.records("entry")) == n + 1)
+        out, err = p.communicate(timeout=30)
+        self.assertEqual((p.returncode, json.loads(out)["delivered"]), (0, 20), err)
+        self.assertEqual([r["line"] for r in self.records("entry")], [f"number {n}" for n in range(20)])
+        log = (self.dir / "access.log").read_text().splitlines()
+        self.assertEqual([line for line in log if "HTTP/2.0" not in line], [])
+
+    def test_name_that_changes_its_address_is_followed(self):
+        hosts = self.dir / "hosts"
+        if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
+            print("SKIPPED: a mount namespace cannot be made")
+            self.skipTest("no mount namespace")
+        first, second = Server(lambda c, n: c.sendall(OK) or True), None
+        self.addCleanup(first.close)
+        second = Server(lambda c, n: c.sendall(OK) or True, address=("127.0.0.2", first.port))
+        self.addCleanup(second.close)
+        hosts.write_text("127.0.0.1 receiver.test\n")
+        p, say = self.follow(f"http://receiver.test:{first.port}", "-s", "connection_lifetime=1s",
+                             env=("unshare", "-m", "sh", "-c", f"mount --bind {hosts} /etc/hosts && exec \"$@\"", "-"))
+        say(0)
+        wait_for("the first address", lambda: first.requests == 1)
+        hosts.write_text("127.0.0.2 receiver.test\n")
+
+        def turn():
+            turn.n += 1
+            say(turn.n)
+            time.sleep(0.2)
+            return second.requests
+        turn.n = 0
+        wait_for("the second address", turn)
+        out, err = p.communicate(timeout=30)
+        self.assertEqual((p.returncode, json.loads(out)["delivered"]), (0, turn.n + 1), err)
 
 
 class Token(Case):
