@@ -353,6 +353,8 @@ int push_run(struct push *p, const struct push_source *source, int files, char *
         free(data);
         return EXIT_USAGE;
     }
+    if (source->ready)
+        source->ready(source->ctx);
     p->total_bytes = files_size(files, file);
     progress_start(p);
     for (int i = 0; i < files && !push_interrupted(); i++)

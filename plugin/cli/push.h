@@ -42,6 +42,7 @@ struct push {
 /* Reads one piece of input at a time into the parser of the command. */
 struct push_source {
     void *ctx;
+    void (*ready)(void *ctx); /* the writer is open, nothing was read yet; may be NULL */
     gcw_status (*begin)(void *ctx, const char *head, size_t head_len, const char *tail, size_t tail_len);
     gcw_status (*feed)(void *ctx, const char *data, size_t n);
     gcw_status (*end)(void *ctx);

@@ -14,6 +14,10 @@ static const struct cli_option options[] = {
     {"label-key", 0, "KEY[=NAME]", "JSON lines", "make this key a label; may be repeated"},
     {"metadata-key", 0, "KEY[=NAME]", "JSON lines", "make this key structured metadata; may be repeated"},
     {"line-key", 0, "KEY", "JSON lines", "the entry is this key's value, not the whole line"},
+    {"confirm", 0, NULL, "Input",
+     "write OK on standard output when ready, and for each line once it is safe: on disk and synced with queue_dir, "
+     "else "
+     "delivered. Whoever feeds the lines may forget them then (rsyslog's omprog with confirmMessages)"},
     PUSH_OPTIONS,
 };
 
@@ -35,7 +39,9 @@ struct logs {
     struct json_reader *reader;
     gcw_stream *stream; /* of entries without labels of their own */
     int64_t last_ns;
-    gcw_status status;
+    bool confirm;
+    gcw_receipt *receipt; /* of the piece at hand, with --confirm */
+    uint64_t unconfirmed; /* lines in it */
 };
 
 static int fail(const char *text)
@@ -63,6 +69,11 @@ static int set(void *ctx, const struct cli_option *o, const char *arg)
     bool failed = false;
     if (push_option(&l->push, o, arg, &failed))
         return failed ? -1 : 0;
+    if (strcmp(o->name, "confirm") == 0) {
+        l->confirm = true;
+        l->push.summary = SUMMARY_NONE;
+        return 0;
+    }
     l->is_json = true;
     if (strcmp(o->name, "timestamp-key") == 0)
         l->json.time_key = arg;
@@ -92,11 +103,11 @@ static gcw_status append(struct logs *l, const struct json_line *j, int64_t time
 {
     if (j->label_count > 0)
         return gcw_entry_write(l->push.writer, j->labels, j->label_count, j->line.p, j->line.n, time_ns, j->metadata,
-                               j->metadata_count, NULL, err);
+                               j->metadata_count, l->receipt, err);
     if (!l->stream && !(l->stream = gcw_stream_intern(l->push.writer, NULL, 0, NULL, err)))
         return GCW_ERR_INVALID;
     gcw_status status =
-        gcw_entry_append(l->stream, j->line.p, j->line.n, time_ns, j->metadata, j->metadata_count, NULL);
+        gcw_entry_append(l->stream, j->line.p, j->line.n, time_ns, j->metadata, j->metadata_count, l->receipt);
     if (status != GCW_OK)
         *err = (gcw_error){.code = status};
     return status;
@@ -106,8 +117,10 @@ static void on_line(void *ctx, uint64_t number, struct view line, bool cut)
 {
     struct logs *l = ctx;
     struct json_line j = {.line = line};
-    gcw_error err = {0};
+    gcw_error err; /* of half a KiB: not cleared for every line */
     gcw_status status;
+    err.text[0] = 0;
+    l->unconfirmed++;
     if (line.n > 0 && line.p[line.n - 1] == '\r')
         j.line.n--;
     if (cut)
@@ -127,6 +140,47 @@ static void on_line(void *ctx, uint64_t number, struct view line, bool cut)
                                                : gcw_strerror(status));
 }
 
+/* ---- --confirm: one receipt for each piece that is read ---------------------------------------------------------- */
+
+static gcw_status receipt_open(struct logs *l)
+{
+    gcw_error err;
+    l->unconfirmed = 0;
+    if (!l->confirm)
+        return GCW_OK;
+    l->receipt = gcw_receipt_new(l->push.writer, GCW_RECEIPT_DURABLE, NULL, NULL, NULL);
+    if (!l->receipt)
+        l->receipt = gcw_receipt_new(l->push.writer, GCW_RECEIPT_DELIVERED, NULL, NULL, &err);
+    return l->receipt ? GCW_OK : GCW_ERR_NOMEM;
+}
+
+/* Lines that can never be delivered (malformed, refused, rejected) are confirmed too: to hand them over again would not
+ * help, and the summary counts them. */
+static gcw_status receipt_close(struct logs *l, gcw_status status)
+{
+    gcw_receipt_summary s = {0};
+    if (!l->receipt)
+        return status;
+    gcw_receipt_seal(l->receipt);
+    gcw_writer_flush(l->push.writer, 0); /* what was read is all there is for now: it need not wait for more */
+    while (gcw_receipt_wait(l->receipt, 200, &s) != GCW_OK && !push_interrupted())
+        ;
+    gcw_receipt_free(l->receipt);
+    l->receipt = NULL;
+    bool safe = s.complete && s.outcome[GCW_DROPPED] + s.outcome[GCW_EXPIRED] == 0;
+    for (; l->unconfirmed > 0; l->unconfirmed--)
+        puts(safe ? "OK" : "not delivered");
+    return fflush(stdout) == 0 ? status : GCW_ERR_IO;
+}
+
+static void ready(void *ctx)
+{
+    const struct logs *l = ctx;
+    if (l->confirm)
+        puts("OK");
+    fflush(stdout);
+}
+
 static gcw_status begin(void *ctx, const char *head, size_t head_len, const char *tail, size_t tail_len)
 {
     struct logs *l = ctx;
@@ -139,13 +193,15 @@ static gcw_status begin(void *ctx, const char *head, size_t head_len, const char
 static gcw_status feed(void *ctx, const char *data, size_t n)
 {
     struct logs *l = ctx;
-    return lines_feed(&l->lines, data, n, on_line, l);
+    gcw_status status = receipt_open(l);
+    return status == GCW_OK ? receipt_close(l, lines_feed(&l->lines, data, n, on_line, l)) : status;
 }
 
 static gcw_status end(void *ctx)
 {
     struct logs *l = ctx;
-    return push_interrupted() ? GCW_OK : lines_end(&l->lines, on_line, l);
+    gcw_status status = push_interrupted() ? GCW_OK : receipt_open(l);
+    return push_interrupted() || status != GCW_OK ? status : receipt_close(l, lines_end(&l->lines, on_line, l));
 }
 
 /* ---- start
@@ -184,7 +240,7 @@ static void keys_free(struct json_key *keys, size_t count)
 int push_logs_main(int argc, char **argv)
 {
     struct logs l = {0};
-    const struct push_source source = {&l, begin, feed, end};
+    const struct push_source source = {&l, ready, begin, feed, end};
     int code = EXIT_USAGE;
     if (push_init(&l.push, GCW_LOGS, "push logs", argc, argv) == 0) {
         int first = cli_parse(l.push.command, argc, argv, set, &l);

@@ -99,7 +99,7 @@ static gcw_status end(void *ctx)
 int push_metrics_main(int argc, char **argv)
 {
     struct metrics m = {.format = FORMAT_AUTO};
-    const struct push_source source = {&m, begin, feed, end};
+    const struct push_source source = {&m, NULL, begin, feed, end};
     int code = EXIT_USAGE;
     if (push_init(&m.push, GCW_METRICS, "push metrics", argc, argv) == 0) {
         int first = cli_parse(m.push.command, argc, argv, set, &m);

@@ -4,6 +4,7 @@ import random
 import re
 import shutil
 import subprocess
+import threading
 import time
 
 from harness import *
@@ -59,6 +60,68 @@ class Torture(Case):
         self.assertEqual([n for n in expected if n not in have], [])
         self.assertEqual([f.name for f in queue.iterdir()], ["lock"])
         print(f"{KILLS} kills, {len(expected)} records with a receipt, all arrived; {len(arrived) - len(have)} of {len(arrived)} came twice")
+
+
+class Confirm(Case):
+    """gcw push logs --confirm: a line that was confirmed arrives, whatever happens to the process."""
+
+    def push(self, url, *args):
+        return subprocess.Popen([GCW, "push", "logs", "-u", url, "--confirm", "-s", "retry_min=10ms", "-s", "retry_max=50ms", "-s",
+                                 "park_probe=100ms", *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                env=clean_env())
+
+    def test_every_line_is_confirmed_when_it_was_delivered(self):
+        url = self.receive("-m", "status=503:3")
+        p = self.push(url)
+        self.assertEqual(p.stdout.readline(), b"OK\n")
+        for n in range(20):
+            p.stdin.write(b"number %d\n" % n)
+            p.stdin.flush()
+            self.assertEqual(p.stdout.readline(), b"OK\n")
+            self.assertEqual(len(self.records("entry")), n + 1)
+        out, _ = p.communicate(timeout=30)
+        self.assertEqual((p.returncode, out), (0, b""))
+
+    def test_confirmed_lines_arrive_through_kill_9(self):
+        url, rng, queue = self.receive(), random.Random(7), self.dir / "queue"
+        weather = ["clear=on", "status=503:0.3", "reset=after&count=5", "reset=before&count=5", "latency=20", "status=429&count=5"]
+        expected, first = [], 1
+        for _ in range(max(KILLS // 4, 1)):
+            get(url + "/control", data=b"clear=on")
+            get(url + "/control", data=rng.choice(weather).encode())
+            p = self.push(url, "-s", f"queue_dir={queue}")
+            killer = threading.Timer(rng.uniform(0.05, 0.3), p.kill)
+            killer.start()
+            n, confirmed = first, first - 1
+            try:
+                p.stdout.readline()
+                while True:
+                    count = rng.randrange(1, 20)
+                    p.stdin.write(b"".join(b"number %d\n" % k for k in range(n, n + count)))
+                    p.stdin.flush()
+                    n += count
+                    for _ in range(count):
+                        if p.stdout.readline() != b"OK\n":
+                            raise BrokenPipeError
+                        confirmed += 1
+            except BrokenPipeError:
+                pass
+            killer.join()
+            p.wait()
+            p.stdout.close()
+            try:
+                p.stdin.close()
+            except BrokenPipeError:
+                pass
+            expected += range(first, confirmed + 1)
+            first = n + 1000
+        get(url + "/control", data=b"clear=on")
+        end = self.gcw("queue", "replay", "--logs-url", url, queue)
+        self.assertEqual(end.returncode, 0, end.stderr)
+        have = set(numbers(r["line"] for r in self.records("entry")))
+        self.assertGreater(len(expected), KILLS // 4)
+        self.assertEqual([n for n in expected if n not in have], [])
+        print(f"{max(KILLS // 4, 1)} kills of gcw push, {len(expected)} lines confirmed, all arrived")
 
 
 class Directory(Case):
