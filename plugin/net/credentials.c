@@ -10,58 +10,44 @@
 
 #include "net/private.h"
 
-#define TOKEN_MAX 8192
-#define USERS_MAX 8
+#define TOKEN_MAX   8192
+#define PARTIAL_MIN 8 /* so many bytes of a secret at the end of a text that was cut are blanked too */
 
+/* In base64 of "user:token", which Authorization holds, the token looks in one of three ways: by the length of what
+ * stands before it, modulo 3. Its first and last character or two are mixed with their neighbours and left out here. */
 struct secret {
     char token[TOKEN_MAX + 1];
-    char pair[USERS_MAX][(TOKEN_MAX + 256) / 3 * 4 + 8]; /* base64 of user:token, for redaction */
+    char base64[3][TOKEN_MAX / 3 * 4 + 5];
 };
 
 struct credentials {
     const struct logger *log;
     char *path;
     struct secret *secret; /* its own mapping */
-    char *users[USERS_MAX];
-    size_t user_count;
     struct stat seen;
     uint64_t check_ms, next_ms;
     bool complained;
 };
 
-static void base64(char *out, const char *user, const char *token)
+static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+
+/* Whole triples of bytes only. */
+static void base64_encode(char *out, const char *text)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t u = strlen(user), n = u + 1 + strlen(token), o = 0;
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t w = 0;
-        for (size_t k = 0; k < 3; k++) {
-            size_t at = i + k;
-            uint8_t c = at >= n ? 0 : at < u ? (uint8_t)user[at] : at == u ? ':' : (uint8_t)token[at - u - 1];
-            w = w << 8 | c;
-        }
-        for (int k = 0; k < 4; k++)
-            out[o++] = i + (size_t)k > n ? '=' : digits[w >> (18 - 6 * k) & 63];
+    for (size_t n = strlen(text); n >= 3; n -= 3, text += 3) {
+        uint32_t w = (uint32_t)(uint8_t)text[0] << 16 | (uint32_t)(uint8_t)text[1] << 8 | (uint8_t)text[2];
+        for (unsigned shift = 24; shift > 0;)
+            *out++ = base64_digits[w >> (shift -= 6) & 63];
     }
-    out[o] = 0;
+    *out = 0;
 }
 
-static void pairs_update(struct credentials *c)
+static void forms_update(struct secret *s)
 {
-    for (size_t i = 0; i < c->user_count; i++)
-        if (strlen(c->users[i]) <= 200)
-            base64(c->secret->pair[i], c->users[i], c->secret->token);
-}
-
-void credentials_know_user(struct credentials *c, const char *user)
-{
-    for (size_t i = 0; i < c->user_count; i++)
-        if (strcmp(c->users[i], user) == 0)
-            return;
-    if (c->user_count == USERS_MAX || !(c->users[c->user_count] = strdup(user)))
-        return;
-    c->user_count++;
-    pairs_update(c);
+    size_t n = strlen(s->token);
+    explicit_bzero(s->base64, sizeof s->base64);
+    for (size_t before = 0; before < 3; before++)
+        base64_encode(s->base64[before], s->token + MIN((3 - before) % 3, n));
 }
 
 /* Why the text is no token; NULL if it is one. */
@@ -86,8 +72,21 @@ static const char *token_set(struct credentials *c, struct view t, bool *changed
     /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): token_trouble() refuses an empty one */
     memcpy(c->secret->token, t.p, t.n);
     explicit_bzero(c->secret->token + t.n, sizeof c->secret->token - t.n);
-    pairs_update(c);
+    forms_update(c->secret);
     return NULL;
+}
+
+static ssize_t read_whole(int fd, char *text, size_t cap)
+{
+    size_t n = 0;
+    for (ssize_t m; n < cap; n += (size_t)m) {
+        m = read(fd, text + n, cap - n);
+        if (m < 0 && errno == EINTR)
+            m = 0;
+        else if (m <= 0)
+            return m < 0 ? -1 : (ssize_t)n;
+    }
+    return (ssize_t)n;
 }
 
 static const char *file_load(struct credentials *c, bool *changed)
@@ -96,7 +95,7 @@ static const char *file_load(struct credentials *c, bool *changed)
     int fd = open(c->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return strerror(errno);
-    ssize_t n = fstat(fd, &c->seen) == 0 ? read(fd, text, sizeof text) : -1;
+    ssize_t n = fstat(fd, &c->seen) == 0 ? read_whole(fd, text, sizeof text) : -1;
     const char *trouble = n < 0 ? strerror(errno) : token_set(c, view_trim(view_make(text, (size_t)n)), changed);
     close(fd);
     explicit_bzero(text, sizeof text);
@@ -117,8 +116,8 @@ bool credentials_refresh(struct credentials *c, uint64_t now_ms, bool at_once)
     if (!*c->path || (!at_once && now_ms < c->next_ms))
         return false;
     c->next_ms = now_ms + c->check_ms;
-    if (stat(c->path, &st) == 0 && same_file(&st, &c->seen))
-        return false;
+    if (stat(c->path, &st) == 0 && (same_file(&st, &c->seen) || !S_ISREG(st.st_mode)))
+        return false; /* a pipe gives its content once, and opening it again could wait for ever */
     const char *trouble = file_load(c, &changed);
     if (trouble && !c->complained)
         log_line(c->log, GCW_LOG_WARN, "token_file %s: %s; the token read before stays in use", c->path, trouble);
@@ -133,6 +132,8 @@ struct credentials *credentials_new(const struct net_config *cfg, const struct l
     struct credentials *c = calloc(1, sizeof *c);
     struct secret *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (!c || s == MAP_FAILED || !(c->path = strdup(cfg->token_file))) {
+        if (s != MAP_FAILED)
+            munmap(s, sizeof *s);
         free(c);
         error_set(err, GCW_ERR_NOMEM, "out of memory");
         return NULL;
@@ -160,26 +161,40 @@ void credentials_free(struct credentials *c)
         return;
     explicit_bzero(c->secret, sizeof *c->secret);
     munmap(c->secret, sizeof *c->secret);
-    for (size_t i = 0; i < c->user_count; i++)
-        free(c->users[i]);
     free(c->path);
     free(c);
 }
 
 const char *credentials_token(const struct credentials *c) { return c->secret->token; }
 
-static void blank_all(char *text, size_t n, const char *secret)
+/* ---- redaction --------------------------------------------------------------------------------------------------- */
+
+/* Blanks n bytes at `at`; `around`: with the neighbours that are of these characters, what a code mixed them with. */
+static void blank(char *text, size_t len, size_t at, size_t n, const char *around)
+{
+    size_t end = at + n;
+    while (*around && at > 0 && text[at - 1] && strchr(around, text[at - 1]))
+        at--;
+    while (*around && end < len && text[end] && strchr(around, text[end]))
+        end++;
+    memset(text + at, '*', end - at);
+}
+
+static void blank_all(char *text, size_t n, const char *secret, const char *around)
 {
     size_t m = strlen(secret);
     if (m == 0)
         return;
     for (char *p = text; (p = memmem(p, n - (size_t)(p - text), secret, m)); p += m)
-        memset(p, '*', m);
+        blank(text, n, (size_t)(p - text), m, around);
+    for (size_t k = MIN(m - 1, n); k >= PARTIAL_MIN; k--)
+        if (memcmp(text + n - k, secret, k) == 0)
+            blank(text, n, n - k, k, around);
 }
 
 void credentials_redact(const struct credentials *c, char *text, size_t n)
 {
-    blank_all(text, n, c->secret->token);
-    for (size_t i = 0; i < c->user_count; i++)
-        blank_all(text, n, c->secret->pair[i]);
+    blank_all(text, n, c->secret->token, "");
+    for (size_t i = 0; i < ARRAY_LEN(c->secret->base64); i++)
+        blank_all(text, n, c->secret->base64[i], base64_digits);
 }

@@ -31,6 +31,7 @@ struct transport {
     struct {
         char *url;
         enum auth_kind auth;
+        bool local;
     } endpoint[GCW_SIGNALS];
     char *agent, *proxy, *ca_file, *client_cert, *client_key, *http_version, *tls_min;
     struct curl_slist *own_headers;
@@ -67,6 +68,8 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
     static const char name[] = "retry-after:";
     struct transfer *t = ctx;
     size_t len = size * n;
+    if (len > 5 && memcmp(data, "HTTP/", 5) == 0)
+        t->retry_after[0] = 0; /* what stood before belongs to a proxy's or an informational answer */
     if (len > sizeof name && strncasecmp(data, name, sizeof name - 1) == 0) {
         struct view v = view_trim(view_make(data + sizeof name - 1, len - (sizeof name - 1)));
         text_clean(t->retry_after, sizeof t->retry_after, v.p, v.n);
@@ -136,8 +139,6 @@ static void easy_setup(struct transport *t, struct transfer *x)
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, t->tls_verify ? 1L : 0L);
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, t->tls_verify ? 2L : 0L);
     curl_easy_setopt(e, CURLOPT_USERAGENT, t->agent);
-    if (*t->proxy)
-        curl_easy_setopt(e, CURLOPT_PROXY, t->proxy);
     if (*t->ca_file)
         curl_easy_setopt(e, CURLOPT_CAINFO, t->ca_file);
     if (*t->client_cert) {
@@ -223,7 +224,6 @@ static bool auth_set(struct transport *t, struct transfer *x)
     CURLcode code = CURLE_OK;
     curl_easy_setopt(x->easy, CURLOPT_HTTPAUTH, 0L);
     if (auth == AUTH_BASIC) {
-        credentials_know_user(t->credentials, x->request->tenant);
         curl_easy_setopt(x->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
         code = curl_easy_setopt(x->easy, CURLOPT_USERNAME, x->request->tenant);
         if (code == CURLE_OK)
@@ -250,6 +250,14 @@ static void transfer_give(struct transport *t, struct transfer *x)
     t->pool = x;
 }
 
+/* NULL: as the environment says. But what is meant for this host goes to no other: a token may be in it, in clear. */
+static const char *proxy_for(const struct transport *t, gcw_signal signal)
+{
+    if (*t->proxy)
+        return t->proxy;
+    return t->endpoint[signal].local ? "" : NULL;
+}
+
 bool transport_send(struct transport *t, const struct sealed *s, unsigned attempt)
 {
     struct transfer *x = transfer_take(t);
@@ -259,6 +267,7 @@ bool transport_send(struct transport *t, const struct sealed *s, unsigned attemp
     x->body_read = x->text_len = 0;
     x->retry_after[0] = x->error[0] = 0;
     curl_easy_setopt(x->easy, CURLOPT_URL, t->endpoint[s->signal].url);
+    curl_easy_setopt(x->easy, CURLOPT_PROXY, proxy_for(t, s->signal));
     curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)s->len);
     curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, (const void *)s->body); /* not copied */
     if (!headers_set(t, x, attempt) || !auth_set(t, x) || curl_multi_add_handle(t->multi, x->easy) != CURLM_OK) {
@@ -273,48 +282,37 @@ bool transport_send(struct transport *t, const struct sealed *s, unsigned attemp
 /* ---- answers
  * --------------------------------------------------------------------------------------------------------- */
 
-/* Failures before any byte of the request could reach the receiver. */
-static bool never_sent(CURLcode code)
+/* The status of a final answer, 0 if there is none. A body that was cut, by them or by us, does not change what the
+ * status said; but a yes that came before the request was through is none. */
+static int status_of(const struct transfer *x, bool sent)
 {
-    switch ((int)code) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_CIPHER:
-    case CURLE_PROXY:
-        return true;
-    default:
-        return false;
-    }
+    long status = 0, tunnel = 0;
+    curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(x->easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
+    if (!sent)
+        return tunnel == 407 ? 407 : 0; /* other trouble of a proxy passes; this wants somebody to look */
+    bool through = x->code == CURLE_OK || x->code == CURLE_WRITE_ERROR || x->code == CURLE_PARTIAL_FILE;
+    return status >= 300 || (status >= 200 && through) ? (int)status : 0;
 }
 
 static void answer_fill(struct transport *t, struct transfer *x, struct answer *a)
 {
-    long status = 0, request_size = 0;
-    curl_off_t uploaded = 0;
-    curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &request_size);
+    curl_off_t uploaded = 0, began_us = 0;
     curl_easy_getinfo(x->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+    /* from then on bytes may have gone out: through the tunnel and TLS, if any, and also over a connection that broke
+     * before libcurl tried another */
+    curl_easy_getinfo(x->easy, CURLINFO_PRETRANSFER_TIME_T, &began_us);
     t->sent[x->request->signal] += (uint64_t)uploaded;
-    *a = (struct answer){0};
-    /* a body that was cut, by them or by us, does not change what the status said; an answer of 1xx is none */
-    bool answered = status >= 200 && (x->code == CURLE_OK || x->code == CURLE_WRITE_ERROR ||
-                                      x->code == CURLE_PARTIAL_FILE || (status >= 300 && !never_sent(x->code)));
-    if (answered) {
+    *a = (struct answer){.status = status_of(x, began_us > 0)};
+    if (a->status) {
         a->end = END_ANSWERED;
-        a->status = (int)status;
         memcpy(a->retry_after, x->retry_after, sizeof a->retry_after);
         credentials_redact(t->credentials, x->text, x->text_len);
         text_clean(a->text, sizeof a->text, x->text, x->text_len);
-        t->unauthorized |= status == 401 || status == 403;
+        t->unauthorized |= a->status == 401 || a->status == 403;
         return;
     }
-    a->end = never_sent(x->code) || request_size == 0 ? END_NOT_SENT : END_AMBIGUOUS;
+    a->end = began_us > 0 ? END_AMBIGUOUS : END_NOT_SENT;
     const char *words = *x->error ? x->error : curl_easy_strerror(x->code);
     text_clean(a->text, sizeof a->text, words, strlen(words));
 }
@@ -406,6 +404,7 @@ static gcw_status open_parts(struct transport *t, const struct net_config *c, gc
         t->endpoint[i].auth = auth_resolve(e, *c->token || *c->token_file);
         if (!(t->endpoint[i].url = url_complete(e, err)))
             return GCW_ERR_INVALID;
+        t->endpoint[i].local = url_is_local(t->endpoint[i].url);
     }
     return (t->credentials = credentials_new(c, &t->log, err)) ? GCW_OK : GCW_ERR_INVALID;
 }

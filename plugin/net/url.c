@@ -1,4 +1,5 @@
 /* Checking where to push before anything is sent. */
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,25 +36,39 @@ static char *part(CURLU *u, CURLUPart what)
 
 static bool host_is_local(const char *host)
 {
-    unsigned a, b, c, d;
-    char rest;
-    return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 || strcmp(host, "::1") == 0 ||
-           (sscanf(host, "%u.%u.%u.%u%c", &a, &b, &c, &d, &rest) == 4 && a == 127);
+    struct in_addr v4;
+    return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+           (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127);
 }
 
-bool url_is_clear(const char *url)
+static bool url_has(const char *url, bool (*holds)(const char *scheme, const char *host), bool otherwise)
 {
     CURLU *u = curl_url();
-    bool clear = true;
+    bool result = otherwise;
     if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK) {
         char *scheme = part(u, CURLUPART_SCHEME), *host = part(u, CURLUPART_HOST);
-        clear = !scheme || !host || (strcasecmp(scheme, "https") != 0 && !host_is_local(host));
+        if (scheme && host)
+            result = holds(scheme, host);
         curl_free(scheme);
         curl_free(host);
     }
     curl_url_cleanup(u);
-    return clear;
+    return result;
 }
+
+static bool is_local(const char *scheme, const char *host)
+{
+    (void)scheme;
+    return host_is_local(host);
+}
+
+static bool is_clear(const char *scheme, const char *host)
+{
+    return strcasecmp(scheme, "https") != 0 && !host_is_local(host);
+}
+
+bool url_is_local(const char *url) { return url_has(url, is_local, false); }
+bool url_is_clear(const char *url) { return url_has(url, is_clear, true); }
 
 static bool is_grafana_cloud(const char *host)
 {
