@@ -28,7 +28,8 @@ static void handles_close(struct posix *p)
 
 static int lock_take(struct posix *p)
 {
-    p->lock = openat(p->dir, LOCK_NAME, (p->read_only ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC | O_NOFOLLOW, 0600);
+    /* read-only, as the file system may become: a file open for writing would be in the way */
+    p->lock = openat(p->dir, LOCK_NAME, O_RDONLY | (p->read_only ? 0 : O_CREAT) | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (p->lock < 0)
         return p->read_only && errno == ENOENT ? 0 : -errno;
     return flock(p->lock, LOCK_EX | LOCK_NB) == 0 ? 0 : -errno;
