@@ -77,10 +77,29 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
     return len;
 }
 
+/* Cuts a line behind the name of a header whose value is nobody else's business: those with credentials, and all that
+ * the user added. Not only at its start: libcurl also writes of headers in its remarks. */
+static void blank_header(const struct transport *t, char *line)
+{
+    static const char *const names[] = {"authorization:", "proxy-authorization:", "cookie:", "set-cookie:"};
+    char *at = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(names) && !at; i++)
+        if ((at = strcasestr(line, names[i])))
+            at += strlen(names[i]);
+    for (const struct curl_slist *h = t->own_headers; h && !at; h = h->next) {
+        size_t n = strcspn(h->data, ":") + 1;
+        for (char *p = line; *p && !at; p++)
+            if (strncasecmp(p, h->data, n) == 0)
+                at = p + n;
+    }
+    if (at)
+        *at = 0;
+}
+
 /* One header line or remark of curl's, with everything secret blanked. Bodies are not logged. */
 static int on_debug(CURL *easy, curl_infotype type, char *data, size_t n, void *ctx)
 {
-    static const char *const secret_headers[] = {"authorization:", "proxy-authorization:", "cookie:", "set-cookie:"};
+    static const char *const marks[] = {[CURLINFO_TEXT] = "*", [CURLINFO_HEADER_IN] = "<", [CURLINFO_HEADER_OUT] = ">"};
     struct transport *t = ctx;
     char text[512];
     (void)easy;
@@ -94,16 +113,10 @@ static int on_debug(CURL *easy, curl_infotype type, char *data, size_t n, void *
     credentials_redact(t->credentials, copy, n);
     char *rest = copy;
     for (char *line; (line = strsep(&rest, "\r\n"));) {
-        for (size_t i = 0; i < ARRAY_LEN(secret_headers); i++)
-            if (strcasestr(line, secret_headers[i]))
-                strcasestr(line, secret_headers[i])[strlen(secret_headers[i]) - 1] = 0;
+        blank_header(t, line);
         text_clean(text, sizeof text, line, strlen(line));
         if (*text)
-            log_line(&t->log, GCW_LOG_DEBUG, "http: %s %s",
-                     type == CURLINFO_HEADER_OUT  ? ">"
-                     : type == CURLINFO_HEADER_IN ? "<"
-                                                  : "*",
-                     text);
+            log_line(&t->log, GCW_LOG_DEBUG, "http: %s %s", marks[type], text);
     }
     explicit_bzero(copy, n);
     free(copy);
@@ -127,6 +140,7 @@ static void easy_setup(struct transport *t, struct transfer *x)
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L); /* credentials go nowhere else */
     curl_easy_setopt(e, CURLOPT_POST, 1L);
+    curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L); /* learn first whether one connection does for all: handshakes cost */
     curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)t->connect_timeout_ms);

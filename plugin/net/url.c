@@ -1,9 +1,11 @@
 /* Checking where to push before anything is sent. */
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "net/private.h"
@@ -185,6 +187,15 @@ static const char *const reserved_headers[] = {
     "cookie",
 };
 
+/* What would end a header line, or is not allowed in one; tabs are. */
+static bool has_controls(const char *text)
+{
+    for (; *text; text++)
+        if (((uint8_t)*text < 0x20 && *text != '\t') || *text == 0x7f)
+            return true;
+    return false;
+}
+
 static gcw_status header_check(const char *header, gcw_error *err)
 {
     const char *colon = strchr(header, ':');
@@ -193,6 +204,12 @@ static gcw_status header_check(const char *header, gcw_error *err)
     if (n == 0 || token != n)
         return error_set(err, GCW_ERR_INVALID,
                          "headers: \"Name: value\" is wanted, with letters, digits and - in the name");
+    /* libcurl takes a header without a value as one to leave out */
+    if (view_trim(view_of(colon + 1)).n == 0)
+        return error_set(err, GCW_ERR_INVALID, "headers: %.*s has no value", (int)MIN(n, (size_t)100), header);
+    if (has_controls(header))
+        return error_set(err, GCW_ERR_INVALID, "headers: %.*s has control characters in its value",
+                         (int)MIN(n, (size_t)100), header);
     for (size_t i = 0; i < ARRAY_LEN(reserved_headers); i++)
         if (strlen(reserved_headers[i]) == n && strncasecmp(header, reserved_headers[i], n) == 0)
             return error_set(err, GCW_ERR_INVALID, "headers: %s is set by the writer itself", reserved_headers[i]);
@@ -201,9 +218,30 @@ static gcw_status header_check(const char *header, gcw_error *err)
 
 static gcw_status file_check(const char *option, const char *path, gcw_error *err)
 {
-    if (*path == 0 || access(path, R_OK) == 0)
+    struct stat st;
+    if (*path == 0)
         return GCW_OK;
-    return error_set(err, GCW_ERR_INVALID, "%s: %s cannot be read", option, path);
+    if (access(path, R_OK) != 0 || stat(path, &st) != 0)
+        return error_set(err, GCW_ERR_INVALID, "%s: %s cannot be read: %s", option, path, strerror(errno));
+    if (S_ISDIR(st.st_mode))
+        return error_set(err, GCW_ERR_INVALID, "%s: %s is a folder", option, path);
+    return GCW_OK;
+}
+
+/* Its text is in no message: it may hold a password. */
+static gcw_status proxy_check(const char *proxy, gcw_error *err)
+{
+    static const char *const schemes[] = {"http", "https", "socks4", "socks4a", "socks5", "socks5h"};
+    CURLU *u = curl_url();
+    bool good = false;
+    if (u && curl_url_set(u, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK) {
+        char *scheme = part(u, CURLUPART_SCHEME), *host = part(u, CURLUPART_HOST);
+        for (size_t i = 0; i < ARRAY_LEN(schemes) && scheme && host && *host; i++)
+            good |= strcasecmp(scheme, schemes[i]) == 0;
+        curl_free(scheme), curl_free(host);
+    }
+    curl_url_cleanup(u);
+    return good ? GCW_OK : error_set(err, GCW_ERR_INVALID, "proxy: an http, https or socks5 URL is wanted");
 }
 
 static gcw_status endpoint_check(const struct net_config *c, const struct endpoint *e, gcw_error *err)
@@ -241,6 +279,10 @@ gcw_status net_check(const struct net_config *c, gcw_error *err)
             status = endpoint_check(c, &c->endpoint[i], err);
     for (size_t i = 0; i < c->header_count && status == GCW_OK; i++)
         status = header_check(c->headers[i], err);
+    if (status == GCW_OK && has_controls(c->user_agent))
+        status = error_set(err, GCW_ERR_INVALID, "user_agent: control characters are not allowed");
+    if (status == GCW_OK && *c->proxy)
+        status = proxy_check(c->proxy, err);
     const char *const files[][2] = {{"ca_file", c->ca_file},
                                     {"client_cert", c->client_cert},
                                     {"client_key", c->client_key},

@@ -31,7 +31,7 @@ struct wire {
     int listener;
     /* False ends the connection (after what it did to it). Called by the connection's thread. */
     bool (*respond)(struct wire *w, int fd, const struct wire_request *r);
-    const char *words; /* for respond functions */
+    const char *_Atomic words; /* for respond functions */
     _Atomic size_t written;
     pthread_t acceptor;
     pthread_mutex_t lock; /* guards the rest */
