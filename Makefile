@@ -177,9 +177,9 @@ $(B)/gcw.1: $(B)/gcw
 	$(B)/gcw help man gcw > $@
 $(B)/gcw.conf.5: $(B)/gcw
 	$(B)/gcw help man gcw.conf > $@
-docs: $(B)/gcw ## write doc/options.md from the option table
-	@mkdir -p doc
+docs: $(B)/gcw ## write doc/options.md and vendor-notes/answers.md from their tables
 	$(B)/gcw help options --markdown > doc/options.md
+	$(B)/gcw help answers --markdown > vendor-notes/answers.md
 
 # ---- the two commands, and installing ------------------------------------------------------------------------------------
 

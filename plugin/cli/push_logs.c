@@ -225,7 +225,7 @@ static int json_open(struct logs *l)
 static int default_label(struct logs *l)
 {
     char configured[16];
-    gcw_config_get(l->push.config, "logs_labels", configured, sizeof configured);
+    gcw_config_get(l->push.settings.config, "logs_labels", configured, sizeof configured);
     if (l->push.labels.n > 0 || *configured || l->json.label_count > 0)
         return 0;
     return buf_puts(&l->push.labels, "job=gcw") ? 0 : fail("out of memory");
@@ -243,7 +243,7 @@ int push_logs_main(int argc, char **argv)
     const struct push_source source = {&l, ready, begin, feed, end};
     int code = EXIT_USAGE;
     if (push_init(&l.push, GCW_LOGS, "push logs", argc, argv) == 0) {
-        int first = cli_parse(l.push.command, argc, argv, set, &l);
+        int first = cli_parse(l.push.settings.command, argc, argv, set, &l);
         if (first >= 0 && json_open(&l) == 0 && default_label(&l) == 0)
             code = push_run(&l.push, &source, argc - first, argv + first);
     }

@@ -102,7 +102,7 @@ int push_metrics_main(int argc, char **argv)
     const struct push_source source = {&m, NULL, begin, feed, end};
     int code = EXIT_USAGE;
     if (push_init(&m.push, GCW_METRICS, "push metrics", argc, argv) == 0) {
-        int first = cli_parse(m.push.command, argc, argv, set, &m);
+        int first = cli_parse(m.push.settings.command, argc, argv, set, &m);
         if (first >= 0)
             code = push_run(&m.push, &source, argc - first, argv + first);
     }

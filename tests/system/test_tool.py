@@ -183,6 +183,32 @@ class Use(Case):
             self.assertEqual(run.returncode, 0, args)
             self.assertTrue(run.stdout)
         self.assertEqual((ROOT / "doc" / "options.md").read_bytes(), self.gcw("help", "options", "--markdown").stdout, "run `make docs`")
+        self.assertEqual((ROOT / "vendor-notes" / "answers.md").read_bytes(), self.gcw("help", "answers", "--markdown").stdout,
+                         "run `make docs`")
+
+    def test_check_says_what_each_receiver_thinks_and_stores_nothing(self):
+        base = self.receive("--tenant", "123456", "--token-file", self.token_file(), "--scope", "metrics:write")
+        token = ("--token-file", self.dir / "token")
+        both = ("--metrics-url", base + "/api/prom/push", "--metrics-tenant", "123456", "--logs-url", base, "--logs-tenant", "123456")
+        run = self.gcw("check", *both[:4], *token)
+        self.assertEqual((run.returncode, run.stderr), (0, b""))
+        self.assertRegex(run.stdout, rb"metrics +\S+ tenant 123456: ok, HTTP 200")
+        run = self.gcw("check", *both, *token, "-v")
+        self.assertEqual(run.returncode, 1)
+        self.assertRegex(run.stdout, rb"metrics +\S+ tenant 123456: ok")
+        self.assertRegex(run.stdout, rb"logs +\S+ tenant 123456: HTTP 401, .*invalid scope")
+        self.assertIn(b"logs:write", run.stdout)
+        self.assertNotIn(TOKEN.encode(), run.stdout + run.stderr)
+        run = self.gcw("check", "--metrics-url", base + "/api/prom/push", "--metrics-tenant", "777", *token)
+        self.assertEqual(run.returncode, 1)
+        self.assertIn(b"check the tenant", run.stdout)
+        run = self.gcw("check", "--metrics-url", f"http://127.0.0.1:{free_port()}/api/v1/push")
+        self.assertEqual(run.returncode, 1)
+        self.assertIn(b"not reached", run.stdout)
+        run = self.gcw("check", "--metrics-url", base + "/loki/api/v1/push")
+        self.assertEqual(run.returncode, 2)
+        self.assertEqual(self.gcw("check").returncode, 2)
+        self.assertEqual(self.records("sample") + self.records("entry"), [])
 
     def test_memory_stays_flat_over_a_long_stream(self):
         base = self.receive("--discard")
