@@ -281,7 +281,7 @@ class Token(Case):
         p = subprocess.Popen([GCW, "push", "logs", "-u", url, "-t", "123456", "--token-file", used, "-s", "token_check=100ms", "-s",
                               "logs_batch_age=20ms", "-s", "park_probe=200ms", "-s", f"queue_dir={self.dir}/queue", "--verbose",
                               "--summary", "json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=clean_env())
-        states = [b"", TOKEN[:10].encode(), b"glc_EXAMPLEwrong", TOKEN.encode(), b"two words", TOKEN.encode() + b"\n", b"\xff\xfe", TOKEN.encode()]
+        states = [TOKEN.encode(), b"", TOKEN[:10].encode(), b"glc_EXAMPLEwrong", TOKEN.encode(), b"two words", TOKEN.encode() + b"\n", b"\xff\xfe", TOKEN.encode()]
         for n, state in enumerate(states):
             (self.dir / "next").write_bytes(state)
             (self.dir / "next").replace(used)
