@@ -107,8 +107,10 @@ const char *labels_predict(struct series_parser *s, const char *p)
             break;
         labels[count++] = (gcw_label){p, h->length, open + 1, (size_t)(close - open) - 1};
         p = close + 1;
-        if (*p == '}')
+        if (*p == '}') {
+            s->foreseen = s->labels[0].value == s->start && s->readable - end >= LABEL_SLACK;
             break;
+        }
         p++;
         p += p < end && *p == ' ' && s->format == EXPOSITION_TEXT;
     }

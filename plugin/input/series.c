@@ -445,6 +445,9 @@ static const char *tail_openmetrics(struct series_parser *s, const char *p, stru
 bool series_parse(struct series_parser *s, struct view line, struct exposition_sample *out)
 {
     const char *end = line.p + line.n;
+    size_t foreseen_last = s->foreseen_last;
+    s->foreseen_last = 0; /* a line that fails may have changed what is foreseen */
+    s->foreseen = false;
     s->line = line;
     s->start = blanks_skip(s, line.p);
     const char *p = series_read(s);
@@ -462,6 +465,8 @@ bool series_parse(struct series_parser *s, struct view line, struct exposition_s
         return false;
     out->labels = s->labels;
     out->count = s->count;
+    out->again = s->foreseen && foreseen_last == s->count;
+    s->foreseen_last = s->foreseen ? s->count : 0;
     return true;
 }
 

@@ -30,6 +30,9 @@ struct series_parser {
     const char *start;    /* of the sample in the line */
     char why[WHY_BYTES];
     bool nomem;
+    /* labels_again(): whether this line's names were all foreseen, and how many the last line's were if so; 0 = not */
+    bool foreseen;
+    size_t foreseen_last;
     struct name_hint hints[HINTS];
 };
 
