@@ -99,6 +99,14 @@ static inline void stripe_commit(struct stripe *s, uint32_t size, uint64_t wire,
     }
 }
 
+/* Series are mostly appended to in the order of interning, in which they mostly lie in memory one behind the other: a
+ * guess where the one after next is, for the cost of an addition. Nothing is read if it is wrong. */
+static inline void prefetch_next(const struct interned *series)
+{
+    uintptr_t stride = (sizeof *series + series->block_len + 8 + 15) & ~(uintptr_t)15; /* malloc's */
+    __builtin_prefetch((const void *)((uintptr_t)series + 4 * stride));
+}
+
 gcw_status batch_sample(struct destination *d, struct interned *series, uint64_t value_bits, int64_t time_ms,
                         struct gcw_receipt *receipt)
 {
@@ -106,6 +114,7 @@ gcw_status batch_sample(struct destination *d, struct interned *series, uint64_t
     uint64_t wire = series->block_len + SAMPLE_WIRE;
     struct stripe *s = &d->stripe[series->stripe];
     gcw_status status = GCW_OK;
+    prefetch_next(series);
     latch_take(&s->lock);
     struct record_sample *r = stripe_room(d, s, size, wire, receipt, &status);
     if (r) {
