@@ -38,6 +38,7 @@ struct logs {
     struct lines lines;
     struct json_reader *reader;
     gcw_stream *stream; /* of entries without labels of their own */
+    int64_t now_ns; /* when the piece at hand was read */
     int64_t last_ns;
     bool confirm;
     gcw_receipt *receipt; /* of the piece at hand, with --confirm */
@@ -91,11 +92,10 @@ static int set(void *ctx, const struct cli_option *o, const char *arg)
 /* ---- lines to writer
  * ------------------------------------------------------------------------------------------------- */
 
-/* Two lines never get the same time: Loki keeps one of two equal entries. */
+/* A line without a time has that of its piece. Two never get the same: Loki keeps one of two equal entries. */
 static int64_t now_unique(struct logs *l)
 {
-    int64_t now = gcw_now_ns();
-    l->last_ns = now > l->last_ns ? now : l->last_ns + 1;
+    l->last_ns = MAX(l->now_ns, l->last_ns + 1);
     return l->last_ns;
 }
 
@@ -194,6 +194,7 @@ static gcw_status feed(void *ctx, const char *data, size_t n)
 {
     struct logs *l = ctx;
     gcw_status status = receipt_open(l);
+    l->now_ns = gcw_now_ns();
     return status == GCW_OK ? receipt_close(l, lines_feed(&l->lines, data, n, on_line, l)) : status;
 }
 
