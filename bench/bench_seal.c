@@ -17,7 +17,7 @@
 
 #define ROUNDS_MAX 32
 #define LABELS_MAX 30
-#define POD        8 /* the label that makes a series one of its own; the name is the first */
+#define POD        8    /* the label that makes a series one of its own; the name is the first */
 #define STEP       2048 /* appends between two looks for a closed batch: what the look costs vanishes in them */
 
 struct bench {

@@ -133,10 +133,7 @@ gcw_status writer_refused(gcw_writer *w, gcw_signal signal, gcw_status status);
 /* One sample with its label block; `spread` is writer_spread() of its metric name. */
 gcw_status writer_sample(gcw_writer *w, struct destination *d, struct view block, uint64_t spread, uint64_t bits,
                          int64_t time_ms, gcw_receipt *receipt, gcw_error *err);
-static inline uint64_t writer_spread(struct view metric_name)
-{
-    return hash_bytes(metric_name.p, metric_name.n, 0);
-}
+static inline uint64_t writer_spread(struct view metric_name) { return hash_bytes(metric_name.p, metric_name.n, 0); }
 
 /* source.c: samples of one thread that come like lines of an exposition, one as the other. */
 struct sample_source;
