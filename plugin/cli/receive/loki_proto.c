@@ -153,6 +153,8 @@ static bool pair_decode(const struct decoding *d, struct view m, struct pair *p)
         if (!pass)
             *(f.number == 1 ? &p->name : &p->value) = f.bytes;
     }
+    if (p->name.n > 0 && memchr(p->name.p, 0, p->name.n)) /* as in JSON, whose reader here has no such keys */
+        return fault(d, "a NUL in the name of structured metadata");
     return text_check(d, p->name) && text_check(d, p->value);
 }
 
