@@ -54,7 +54,7 @@ static void bench_open(struct bench *b, uint64_t series, struct batch_limits lim
 {
     const struct batcher_config c = {{limits, limits}, {1, 1}, 1};
     const struct batcher_ops ops = {b, take, give};
-    const struct seal_config sc = {SEAL_PLAIN, 1};
+    const struct seal_config sc = {.logs = SEAL_PLAIN, .compression_level = 1};
     b->count = series;
     b->guard = guard_new(series, UINT64_MAX);
     b->table = b->guard ? intern_table_new(b->guard, 7, destination_assign) : NULL;

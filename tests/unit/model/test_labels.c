@@ -61,6 +61,10 @@ static void test_each_fault_is_mended_or_refused_by_policy(void **state)
         {GCW_LOGS, "bad",
          "a\xff"
          "b",
+         "bad=a?b", false},
+        {GCW_METRICS, "bad",
+         "a\xff"
+         "b",
          "bad=a\xef\xbf\xbd"
          "b",
          false},
@@ -147,10 +151,10 @@ static void test_metadata_names_take_lokis_normal_form(void **state)
     struct label_scratch s = {0};
     bool changed;
     gcw_error err;
-    assert_int_equal(metadata_block(LABELS_SANITISE, in, ARRAY_LEN(in), &s, &changed, &err), GCW_OK);
+    assert_int_equal(metadata_block(LABELS_SANITISE, NULL, in, ARRAY_LEN(in), &s, &changed, &err), GCW_OK);
     assert_true(changed);
     assert_string_equal(shown(&s), "trace_id=1,a_b=2,key_7up=3");
-    assert_int_equal(metadata_block(LABELS_REJECT, in, 1, &s, &changed, &err), GCW_ERR_INVALID);
+    assert_int_equal(metadata_block(LABELS_REJECT, NULL, in, 1, &s, &changed, &err), GCW_ERR_INVALID);
     label_scratch_free(&s);
 }
 
