@@ -66,6 +66,16 @@ struct time_format *time_format_new(const char *text, gcw_error *err);
 void time_format_free(struct time_format *f);
 bool time_parse(const struct time_format *f, struct view text, int64_t *unix_ns);
 
+/* Zero-initialise. */
+#define UNIQUE_TIMES_BITS 12
+struct unique_times {
+    struct unique_time {
+        int64_t time_ns, count;
+    } slot[1 << UNIQUE_TIMES_BITS];
+};
+/* time_ns, or the next nanosecond behind it that was not given out yet. */
+int64_t time_unique(struct unique_times *u, int64_t time_ns);
+
 /* ---- JSON lines -------------------------------------------------------------------------------------------------- */
 
 /* Which keys of a JSON object line become what. A key may be a path "a.b.c"; the whole name is tried first. */
