@@ -1,4 +1,5 @@
 """gcw push logs --transactions, by itself and under a real rsyslog: no line is lost, whoever is killed."""
+import calendar
 import random
 import threading
 import time
@@ -164,7 +165,10 @@ input(type="imtcp" address="127.0.0.1" port="{self.port}")
 
     def send(self, lines):
         with self.connect() as s:
-            s.sendall(b"".join(b"<14>1 2023-11-14T22:13:20.123456Z h app 7 ID - " + l + b"\n" for l in lines))
+            s.sendall(b"".join(b"<14>1 %s h app 7 ID - " % self.now() + l + b"\n" for l in lines))
+
+    def now(self):
+        return time.strftime("%Y-%m-%dT%H:%M:%S.123456Z", time.gmtime()).encode()
 
     def arrived(self):
         return numbers(r["line"] for r in self.records("entry"))
@@ -196,9 +200,6 @@ input(type="imtcp" address="127.0.0.1" port="{self.port}")
 
 
 class Snippet(Rsyslog):
-    def now(self, extra=0):
-        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + extra))
-
     def test_snippet_as_pasted_maps_every_field(self):
         url = self.receive()
         (self.dir / "app.log").write_text("from a file\n")
@@ -208,9 +209,9 @@ input(type="imfile" file="{self.dir}/app.log" tag="filed:" severity="notice" fac
 module(load="imuxsock" SysSock.Use="off")
 input(type="imuxsock" Socket="{self.dir}/log" CreatePath="on")
 """)
-        p, now = self.run_rsyslog(), self.now()
+        p, now = self.run_rsyslog(), self.now().decode()
         with self.connect() as s:
-            s.sendall(f"<34>1 {now}.123456Z web-1 su 77 ID47 - five\n<13>{time.strftime('%b %e %H:%M:%S')} old-1 app[12]: three\n".encode())
+            s.sendall(f"<34>1 {now} web-1 su 77 ID47 - five\n<13>{time.strftime('%b %e %H:%M:%S')} old-1 app[12]: three\n".encode())
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
             wait_for("unix socket", lambda: s.connect(str(self.dir / "log")) is None)
             s.send(f"<86>{time.strftime('%b %e %H:%M:%S')} sshd[99]: by socket".encode())
@@ -218,7 +219,7 @@ input(type="imuxsock" Socket="{self.dir}/log" CreatePath="on")
             {r["line"]: r for r in self.records("entry")}), 60)
         self.assertEqual(by_line["five"]["labels"], {"job": "syslog", "host": "web-1", "app": "su", "severity": "crit"})
         self.assertEqual(by_line["five"]["metadata"], {"facility": "auth", "procid": "77", "msgid": "ID47"})
-        self.assertEqual(by_line["five"]["time_ns"], str(__import__("calendar").timegm(time.strptime(now, "%Y-%m-%dT%H:%M:%S")) * 10**9 + 123456000))
+        self.assertEqual(by_line["five"]["time_ns"], str(calendar.timegm(time.strptime(now, "%Y-%m-%dT%H:%M:%S.123456Z")) * 10**9 + 123456000))
         self.assertEqual(by_line["five"]["tenant"], "654321")
         self.assertEqual(by_line["three"]["labels"], {"job": "syslog", "host": "old-1", "app": "app", "severity": "notice"})
         self.assertEqual(by_line["three"]["metadata"]["procid"], "12")
@@ -238,9 +239,8 @@ input(type="imuxsock" Socket="{self.dir}/log" CreatePath="on")
         # control characters rsyslog itself writes as #ooo (parser.escapeControlCharactersOnReceive)
         raw.append(b"low " + bytes(b for b in range(1, 32) if b != 10))
         want = {r.decode("utf-8", "replace") for r in raw[:-1]} | {"low " + "".join(f"#{b:03o}" for b in range(1, 32) if b != 10)}
-        now = self.now()
         with self.connect() as s:
-            s.sendall(b"".join(f"<14>1 {now}Z h app - - - ".encode() + r + b"\n" for r in raw))
+            s.sendall(b"".join(b"<14>1 %s h app - - - %s\n" % (self.now(), r) for r in raw))
         got = wait_for("lines", lambda: (lambda g: len(g) >= len(want) and g)([r["line"] for r in self.records("entry") if r["labels"]["app"] == "app"]), 60)
         self.assertEqual(sorted(got), sorted(want))
 
@@ -260,9 +260,7 @@ class Killed(Rsyslog):
     def send_slowly(self, count, pieces, between):
         size = count // pieces
         for i in range(pieces):
-            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()).encode()
-            with self.connect() as s:
-                s.sendall(b"".join(b"<14>1 %s h app 7 ID - n %d\n" % (now, n) for n in range(i * size, (i + 1) * size)))
+            self.send([b"n %d" % n for n in range(i * size, (i + 1) * size)])
             between(i)
 
     def test_receiver_killed_and_restarted_costs_no_line(self):
@@ -318,6 +316,18 @@ class Killed(Rsyslog):
         p.terminate()
         self.assertEqual(p.wait(60), 0)
         print(f"gcw killed -9 {len(set(kills))} times: {self.LINES} lines, all arrived, {twice} twice")
+
+    def test_gcw_that_cannot_start_is_tried_again_until_it_can(self):
+        url = self.receive()
+        self.configure(url)
+        token = self.token_file()
+        token.unlink()
+        p = self.run_rsyslog()
+        self.send([b"n %d" % n for n in range(1000)])
+        wait_for("word of why", lambda: "token" in (self.dir / "gcw.log").read_text(), 60)
+        self.assertIsNone(p.poll())
+        self.token_file()
+        self.wait_for_all(1000)
 
     def test_rsyslog_stopped_in_an_outage_loses_no_line_of_a_file(self):
         url = self.receive()
