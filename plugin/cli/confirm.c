@@ -67,13 +67,15 @@ gcw_status confirm_begin(struct confirm *c)
     return c->receipt ? GCW_OK : GCW_ERR_NOMEM;
 }
 
-bool confirm_commit(struct confirm *c)
+bool confirm_commit(struct confirm *c, uint64_t few)
 {
     gcw_receipt_summary s = {0};
     if (!c->receipt)
         return true;
     gcw_receipt_seal(c->receipt);
-    gcw_writer_flush(c->writer, 0); /* what was handed over is all there is for now: it need not wait for more */
+    if (c->records >= few)
+        gcw_writer_flush(c->writer, 0);
+    c->records = 0;
     while (gcw_receipt_wait(c->receipt, 200, &s) != GCW_OK && !push_interrupted() && c->dots < DOTS_MAX)
         confirm_still_alive(c);
     gcw_receipt_free(c->receipt);

@@ -14,6 +14,7 @@
 struct confirm {
     gcw_writer *writer;
     gcw_receipt *receipt; /* of what was handed over and not confirmed; NULL = none */
+    uint64_t records;     /* appended under it, as the caller counts them */
     bool in_transaction;
     int journal; /* -1 = none: no queue_dir, or no transactions */
     unsigned dots;
@@ -27,8 +28,10 @@ void confirm_close(struct confirm *c);
 /* Makes sure there is a receipt to append under. */
 gcw_status confirm_begin(struct confirm *c);
 /* Waits until everything under the receipt is safe, on disk or delivered; false if some of it was dropped or expired by
- * policy, or a signal came. The receipt and the journal are done with either way. */
-bool confirm_commit(struct confirm *c);
+ * policy, or a signal came. The receipt and the journal are done with either way. Fewer than `few` records wait for
+ * logs_batch_age to pass, so that no request is made of each; what is fed meanwhile makes the next transaction larger.
+ */
+bool confirm_commit(struct confirm *c, uint64_t few);
 gcw_status confirm_journal(struct confirm *c, struct view line);
 /* What a killed process left: its lines, up to the first that is not whole. */
 gcw_status confirm_leftover(struct confirm *c, struct buf *out);

@@ -37,8 +37,9 @@ const struct cli_option *push_logs_options(size_t *count)
     return options;
 }
 
-#define KEYS_MAX       64
-#define CONFIRM_END_MS 3000
+#define KEYS_MAX        64
+#define CONFIRM_END_MS  3000
+#define TRANSACTION_FEW 1000 /* lines; from here on a commit waits for nothing but the disk or the receiver */
 
 struct logs {
     struct push push;
@@ -193,7 +194,7 @@ static void on_line(void *ctx, uint64_t number, struct view line, bool cut)
  * they are told and counted. */
 static gcw_status answer_piece(struct logs *l)
 {
-    bool safe = confirm_commit(&l->confirm) && l->failed == GCW_OK;
+    bool safe = confirm_commit(&l->confirm, 0) && l->failed == GCW_OK;
     bool heard = true;
     for (; l->unconfirmed > 0; l->unconfirmed--)
         heard = confirm_say(&l->confirm, safe ? "OK" : "not delivered") && heard;
@@ -212,7 +213,7 @@ static const char *transaction_line(struct logs *l, uint64_t number, struct view
     }
     if (view_is(line, "COMMIT TRANSACTION")) {
         l->confirm.in_transaction = false;
-        return confirm_commit(&l->confirm) ? "OK" : "not delivered";
+        return confirm_commit(&l->confirm, TRANSACTION_FEW) ? "OK" : "not delivered";
     }
     l->failed = confirm_begin(&l->confirm);
     if (l->failed == GCW_OK && l->confirm.in_transaction)
@@ -221,9 +222,10 @@ static const char *transaction_line(struct logs *l, uint64_t number, struct view
         on_line(l, number, line, cut);
     if (l->failed != GCW_OK)
         return gcw_strerror(l->failed);
+    l->confirm.records++;
     if (l->confirm.in_transaction)
         return "DEFER_COMMIT";
-    return confirm_commit(&l->confirm) ? "OK" : "not delivered";
+    return confirm_commit(&l->confirm, 0) ? "OK" : "not delivered";
 }
 
 static void on_transaction_line(void *ctx, uint64_t number, struct view line, bool cut)
@@ -252,7 +254,7 @@ static gcw_status take_up(struct logs *l)
         status = confirm_begin(&l->confirm);
     if (status == GCW_OK && left.n > 0)
         status = lines_feed(&lines, (const char *)left.p, left.n, on_leftover_line, l);
-    if (status == GCW_OK && !confirm_commit(&l->confirm))
+    if (status == GCW_OK && !confirm_commit(&l->confirm, 0))
         status = GCW_ERR_IO;
     buf_free(&left);
     lines_free(&lines);

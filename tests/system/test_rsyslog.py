@@ -54,7 +54,7 @@ class Transactions(Case):
 
     def test_transaction_cut_short_by_kill_9_is_taken_up_before_anything_else(self):
         url, queue = self.receive(), self.dir / "queue"
-        args = ("-s", f"queue_dir={queue}", "-s", "logs_batch_age=1h")
+        args = ("-s", f"queue_dir={queue}", "-s", "logs_batch_age=2s")
         p = self.push(url, *args)
         self.assertEqual(self.answer(p), "OK\n")
         self.begin(p)
@@ -62,7 +62,6 @@ class Transactions(Case):
             self.assertEqual(self.say(p, f"n {n}"), "DEFER_COMMIT\n")
         p.kill()
         p.wait()
-        self.assertEqual(self.records("entry"), [])
         with open(queue / "uncommitted", "ab") as f:
             f.write(b"n 100 was never answered and comes aga")
         p = self.push(url, *args)
@@ -74,8 +73,24 @@ class Transactions(Case):
         self.assertEqual(p.wait(30), 0)
         self.assertEqual([r["line"] for r in self.records("entry")], [f"n {n}" for n in range(101)])
 
-    def test_transaction_begun_again_keeps_what_was_answered(self):
+    def test_small_transaction_waits_for_the_batch_and_a_large_one_does_not(self):
         p = self.push(self.receive(), "-s", "logs_batch_age=1h")
+        self.assertEqual(self.answer(p), "OK\n")
+        self.begin(p)
+        for n in range(1000):
+            self.assertEqual(self.say(p, f"n {n}"), "DEFER_COMMIT\n")
+        self.assertEqual(self.say(p, "COMMIT TRANSACTION"), "OK\n")
+        self.begin(p)
+        self.assertEqual(self.say(p, "n 1000"), "DEFER_COMMIT\n")
+        p.stdin.write(b"COMMIT TRANSACTION\n")
+        p.stdin.flush()
+        self.assertEqual(p.stdout.read(1), b".")
+        p.terminate()
+        p.wait(60)
+        self.assertEqual(len(self.records("entry")), 1001)  # not confirmed, yet not lost
+
+    def test_transaction_begun_again_keeps_what_was_answered(self):
+        p = self.push(self.receive())
         self.assertEqual(self.answer(p), "OK\n")
         self.begin(p)
         self.assertEqual(self.say(p, "n 0"), "DEFER_COMMIT\n")
@@ -173,7 +188,7 @@ input(type="imtcp" address="127.0.0.1" port="{self.port}")
     def arrived(self):
         return numbers(r["line"] for r in self.records("entry"))
 
-    def wait_for_all(self, count, seconds=120):
+    def wait_for_all(self, count, seconds=60):
         def all_there():
             return len(set(self.arrived())) >= count
         try:
