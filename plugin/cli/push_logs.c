@@ -22,8 +22,8 @@ static const struct cli_option options[] = {
      "delivered as it is"},
     {"transactions", 0, NULL, "Input",
      "the same for lines between BEGIN TRANSACTION and COMMIT TRANSACTION: each is answered with DEFER_COMMIT, and the "
-     "commit with OK once all are safe (rsyslog's omprog with confirmMessages and useTransactions). With queue_dir a "
-     "transaction that kill -9 cut short is taken up again"},
+     "commit with OK once all are safe (rsyslog's omprog with confirmMessages and useTransactions). With queue_dir they "
+     "are safe as soon as they are in a journal there, which is taken up again after kill -9"},
     PUSH_OPTIONS,
 };
 
@@ -33,9 +33,8 @@ const struct cli_option *push_logs_options(size_t *count)
     return options;
 }
 
-#define KEYS_MAX        64
-#define CONFIRM_END_MS  3000
-#define TRANSACTION_FEW 1000 /* lines; from here on a commit waits for nothing but the disk or the receiver */
+#define KEYS_MAX       64
+#define CONFIRM_END_MS 3000
 
 struct logs {
     struct push push;
@@ -51,6 +50,7 @@ struct logs {
     struct buf mended;
     bool confirms, transactions;
     struct confirm confirm;
+    gcw_receipt *receipt; /* of the line at hand */
     uint64_t unconfirmed; /* lines of the piece at hand, with --confirm */
     gcw_status failed;    /* of the line at hand: it was not taken, and should come again */
 };
@@ -111,7 +111,7 @@ static int64_t now_unique(struct logs *l)
 
 static gcw_status append(struct logs *l, const struct json_line *j, int64_t time_ns, gcw_error *err)
 {
-    gcw_receipt *receipt = l->confirm.receipt;
+    gcw_receipt *receipt = l->receipt;
     if (j->label_count > 0)
         return gcw_entry_write(l->push.writer, j->labels, j->label_count, j->line.p, j->line.n, time_ns, j->metadata,
                                j->metadata_count, receipt, err);
@@ -181,13 +181,19 @@ static void on_line(void *ctx, uint64_t number, struct view line, bool cut)
                                            : gcw_strerror(status));
 }
 
+static gcw_status receipt_take(struct logs *l)
+{
+    l->receipt = confirm_receipt(&l->confirm);
+    return l->receipt ? GCW_OK : GCW_ERR_NOMEM;
+}
+
 /* ---- --confirm: one receipt for each piece that is read ---------------------------------------------------------- */
 
 /* Lines that can never be delivered (refused, rejected) are confirmed too: to hand them over again would not help, and
  * they are told and counted. */
 static gcw_status answer_piece(struct logs *l)
 {
-    bool safe = confirm_commit(&l->confirm, 0) && l->failed == GCW_OK;
+    bool safe = confirm_wait(&l->confirm) && l->failed == GCW_OK;
     bool heard = true;
     for (; l->unconfirmed > 0; l->unconfirmed--)
         heard = confirm_say(&l->confirm, safe ? "OK" : "not delivered") && heard;
@@ -206,19 +212,18 @@ static const char *transaction_line(struct logs *l, uint64_t number, struct view
     }
     if (view_is(line, "COMMIT TRANSACTION")) {
         l->confirm.in_transaction = false;
-        return confirm_commit(&l->confirm, TRANSACTION_FEW) ? "OK" : "not delivered";
+        return confirm_commit(&l->confirm) ? "OK" : "not delivered";
     }
-    l->failed = confirm_begin(&l->confirm);
-    if (l->failed == GCW_OK && l->confirm.in_transaction)
+    l->failed = receipt_take(l);
+    if (l->failed == GCW_OK)
         l->failed = confirm_journal(&l->confirm, line);
     if (l->failed == GCW_OK)
         on_line(l, number, line, cut);
     if (l->failed != GCW_OK)
         return gcw_strerror(l->failed);
-    l->confirm.records++;
     if (l->confirm.in_transaction)
         return "DEFER_COMMIT";
-    return confirm_commit(&l->confirm, 0) ? "OK" : "not delivered";
+    return confirm_commit(&l->confirm) ? "OK" : "not delivered";
 }
 
 static void on_transaction_line(void *ctx, uint64_t number, struct view line, bool cut)
@@ -243,11 +248,12 @@ static gcw_status take_up(struct logs *l)
     struct buf left = {0};
     struct lines lines = {.max_bytes = 16 * MIB};
     gcw_status status = confirm_leftover(&l->confirm, &left);
+    l->now_ns = gcw_now_ns();
     if (status == GCW_OK && left.n > 0)
-        status = confirm_begin(&l->confirm);
+        status = receipt_take(l);
     if (status == GCW_OK && left.n > 0)
         status = lines_feed(&lines, (const char *)left.p, left.n, on_leftover_line, l);
-    if (status == GCW_OK && !confirm_commit(&l->confirm, 0))
+    if (status == GCW_OK && !confirm_wait(&l->confirm))
         status = GCW_ERR_IO;
     buf_free(&left);
     lines_free(&lines);
@@ -289,19 +295,20 @@ static gcw_status feed(void *ctx, const char *data, size_t n)
     l->now_ns = gcw_now_ns();
     if (l->transactions)
         return lines_feed(&l->lines, data, n, on_transaction_line, l);
-    gcw_status status = l->confirms ? confirm_begin(&l->confirm) : GCW_OK;
+    gcw_status status = l->confirms ? receipt_take(l) : GCW_OK;
     if (status == GCW_OK)
         status = lines_feed(&l->lines, data, n, on_line, l);
     return status == GCW_OK && l->confirms ? answer_piece(l) : status;
 }
 
-/* What is left of an open transaction stays in the journal: it was not committed. */
 static gcw_status end(void *ctx)
 {
     struct logs *l = ctx;
+    if (l->transactions)
+        confirm_finish(&l->confirm, CONFIRM_END_MS);
     if (push_interrupted() || l->transactions)
         return GCW_OK;
-    gcw_status status = l->confirms ? confirm_begin(&l->confirm) : GCW_OK;
+    gcw_status status = l->confirms ? receipt_take(l) : GCW_OK;
     if (status == GCW_OK)
         status = lines_end(&l->lines, on_line, l);
     return status == GCW_OK && l->confirms ? answer_piece(l) : status;
@@ -348,9 +355,10 @@ static void hurry(struct logs *l)
 
 int push_logs_main(int argc, char **argv)
 {
-    struct logs l = {.confirm = {.journal = -1}};
+    struct logs l = {.stream = NULL};
     const struct push_source source = {&l, ready, begin, feed, end};
     int code = EXIT_USAGE;
+    confirm_init(&l.confirm);
     if (push_init(&l.push, GCW_LOGS, "push logs", argc, argv) == 0) {
         int first = cli_parse(l.push.settings.command, argc, argv, set, &l);
         hurry(&l);
