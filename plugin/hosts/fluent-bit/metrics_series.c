@@ -40,10 +40,12 @@ bool labels_add(struct metrics *m, const gcw_label *labels, size_t count)
 /* Values go with the keys of the metric by position; what is nil, empty or missing is absent. */
 static bool labels_add_own(struct metrics *m, const struct metric *metric, struct view labels)
 {
-    struct msgpack at = msgpack_over(labels.p, labels.n);
     struct cmetrics_list keys = metric->meta.keys;
     struct msgpack_value head;
-    if (labels.n == 0 || !msgpack_next(&at, &head) || head.type != MSGPACK_ARRAY)
+    if (labels.n == 0)
+        return true;
+    struct msgpack at = msgpack_over(labels.p, labels.n);
+    if (!msgpack_next(&at, &head) || head.type != MSGPACK_ARRAY)
         return true;
     for (uint32_t i = 0; i < head.count && i < keys.count; i++) {
         struct view name = cmetrics_text(&keys.at), value = cmetrics_text(&at);
