@@ -101,7 +101,9 @@ static void metadata_tell(struct metrics *m, const struct metric *metric)
     static const struct label_rules rules = {GCW_METRICS, LABELS_SANITISE, KIB, KIB, 1, NULL, 0};
     const gcw_label name = {"__name__", 8, metric->name.p, metric->name.n};
     const struct cmetrics_meta *meta = &metric->meta;
-    struct view help = view_is(meta->description, "-") ? view_make("", 0) : meta->description;
+    struct view help = view_trim(meta->description);
+    if (view_is(help, "-")) /* none: a blank for what was scraped without HELP, a dash for OpenTelemetry's */
+        help = view_make("", 0);
     struct label_scratch s = {0};
     struct buf *t = &m->text;
     bool changed;
