@@ -24,6 +24,7 @@ PYTHON ?= python3
 FLOORS := base model codec batch queue deliver net config writer
 LIB_SRC := $(foreach f,$(FLOORS),$(sort $(wildcard plugin/$(f)/*.c)))
 CLI_SRC := $(sort $(wildcard plugin/input/*.c) $(wildcard plugin/cli/*.c) $(wildcard plugin/cli/*/*.c))
+HOSTS_FB_SRC := $(sort $(wildcard plugin/hosts/fluent-bit/*.c))
 PROTO_SRC := $(sort $(wildcard proto/*.proto))
 TEST_SRC := $(sort $(wildcard tests/unit/*/test_*.c))
 SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
@@ -69,6 +70,7 @@ GEN_C := $(patsubst proto/%.proto,$(B)/gen/%.pb-c.c,$(PROTO_SRC))
 GEN_O := $(GEN_C:$(B)/gen/%.c=$(B)/obj/gen/%.o)
 LIB_O := $(call obj,$(LIB_SRC))
 CLI_O := $(call obj,$(CLI_SRC))
+HOSTS_FB_O := $(call obj,$(HOSTS_FB_SRC))
 
 .DEFAULT_GOAL := all
 .SECONDARY: # objects of test programs are kept, for the next build
@@ -137,9 +139,10 @@ TEST_BIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(TEST_SRC))
 SUPPORT_O := $(call obj,$(SUPPORT_SRC))
 TEST_LIBS = -lcmocka
 
-# Unit tests see every floor's private headers, and the tool's input floor and stand-in receiver (all but main).
+# Unit tests see every floor's private headers, the tool's input floor and stand-in receiver (all but main), and what the
+# host modules are made of.
 TESTABLE_CLI_O := $(filter-out $(B)/obj/plugin/cli/main.o,$(CLI_O))
-$(B)/tests/%: $(B)/obj/tests/unit/%.o $(SUPPORT_O) $(TESTABLE_CLI_O) $(B)/libgcw.a
+$(B)/tests/%: $(B)/obj/tests/unit/%.o $(SUPPORT_O) $(TESTABLE_CLI_O) $(HOSTS_FB_O) $(B)/libgcw.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) $(CLI_LIBS) $(TEST_LIBS)
 
@@ -148,7 +151,7 @@ unit-bins: $(TEST_BIN)
 
 # libFuzzer targets: clang, instrumented from the ground up, in a folder of their own.
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
-$(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(TESTABLE_CLI_O) $(B)/libgcw.a
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(TESTABLE_CLI_O) $(HOSTS_FB_O) $(B)/libgcw.a
 	@mkdir -p $(@D)
 	$(CC) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) $(CLI_LIBS)
 
@@ -230,7 +233,7 @@ now-demo: all
 # bench/bench_*.c are programs, what else lies beside them they share.
 BENCH_BIN := $(patsubst bench/%.c,$(B)/bench/bin/%,$(filter bench/bench_%.c,$(BENCH_SRC)))
 BENCH_O := $(call obj,$(filter-out bench/bench_%.c,$(BENCH_SRC)))
-$(B)/bench/bin/%: $(B)/obj/bench/%.o $(BENCH_O) $(B)/libgcw.a
+$(B)/bench/bin/%: $(B)/obj/bench/%.o $(BENCH_O) $(HOSTS_FB_O) $(B)/libgcw.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS)
 
