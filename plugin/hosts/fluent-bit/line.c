@@ -448,16 +448,16 @@ static enum line_status pairs_line(struct walk *w, const struct msgpack_value *h
 
 /* Writes a member's value alone; *m moves behind the record. */
 static enum line_status single_line(struct walk *w, const struct line_rules *rules, const struct msgpack_value *head,
-                                    const struct path *node, struct msgpack value, struct view *text)
+                                    const struct path *node, struct msgpack *value, struct view *text)
 {
     struct msgpack_value v;
-    if (!msgpack_skip_rest(w->m, head) || !msgpack_next(&value, &v))
+    if (!msgpack_skip_rest(w->m, head) || !msgpack_next(value, &v))
         return LINE_DAMAGED;
     if (v.type == MSGPACK_STR && (rules->format == LINE_KEY_VALUE || rules->single == SINGLE_DROP_RAW)) {
         *text = v.bytes;
         return LINE_OK;
     }
-    w->m = &value;
+    w->m = value;
     if (rules->format == LINE_JSON)
         return json_line(w, &v, node, text);
     TRY(pair_value(w, &v, node));
@@ -492,7 +492,7 @@ enum line_status line_write(struct line *line, const struct line_rules *rules, s
     if (rules->single != SINGLE_KEEP && single_member(rules, &head, *m, &node, &value)) {
         if (rules->paths)
             paths_capture(rules->paths, body);
-        return single_line(&w, rules, &head, node, value, text);
+        return single_line(&w, rules, &head, node, &value, text);
     }
     return rules->format == LINE_JSON ? json_line(&w, &head, record_node(rules), text)
                                       : pairs_line(&w, &head, record_node(rules), text);
