@@ -405,18 +405,18 @@ static enum line_status pair_value(struct walk *w, const struct msgpack_value *h
 /* Keys hold no blanks, quotes or equal signs in logfmt. */
 static bool pair_key(struct buf *out, struct view key)
 {
-    if (!buf_reserve(out, key.n * 3 + 1))
+    if (!buf_reserve(out, key.n))
         return false;
-    for (size_t i = 0; i < key.n;) {
-        size_t n = utf8_sequence(key.p + i, key.n - i);
+    for (size_t i = 0, n; i < key.n; i += n) {
         uint8_t c = (uint8_t)key.p[i];
+        n = c < 0x80 ? 1 : utf8_sequence(key.p + i, key.n - i);
         if (n == 0 || c <= ' ' || c == '=' || c == '"' || c == 0x7f) {
             out->p[out->n++] = '_';
-            i += n ? n : 1;
+            n = 1;
             continue;
         }
-        memcpy(out->p + out->n, key.p + i, n);
-        out->n += n, i += n;
+        for (size_t k = 0; k < n; k++)
+            out->p[out->n++] = (uint8_t)key.p[i + k];
     }
     return true;
 }
