@@ -20,8 +20,7 @@ static bool name_is_normal(struct view name)
     return any;
 }
 
-/* Writes behind text->n; the room is there. Empty if nothing of the name is left. */
-static struct view name_normalise(struct view name, struct buf *text)
+struct view metadata_name_normalise(struct view name, struct buf *text)
 {
     uint8_t *start = text->p + text->n, *p = start;
     bool any = false;
@@ -55,7 +54,7 @@ static const char *pair_trouble(struct label_scratch *s, struct view *name, stru
                                 size_t bytes)
 {
     if (!name_is_normal(*name))
-        *name = name_normalise(*name, &s->text);
+        *name = metadata_name_normalise(*name, &s->text);
     if (name->n == 0)
         return "the name has no letter or digit";
     if (pairs == PAIRS_MAX)

@@ -51,6 +51,10 @@ void label_scratch_free(struct label_scratch *s);
 gcw_status labels_block(const struct label_rules *rules, const gcw_label *labels, size_t count, struct label_scratch *s,
                         bool *changed, gcw_error *err);
 
+/* A metadata name in Loki's normal form (see metadata_block), written behind text->n, where there is room for name.n +
+ * 4 bytes. Empty if the name has no letter or digit. */
+struct view metadata_name_normalise(struct view name, struct buf *text);
+
 /* Structured metadata of a log entry, as a label block in s->block, in the order given. Names take Loki's normal form:
  * each run of bytes outside [A-Za-z0-9] one '_', a leading digit prefixed "key_"; a name without letter or digit would
  * fail the whole push (HTTP 500) and is left out. Of names that become equal the first stays. At most 128 pairs and
