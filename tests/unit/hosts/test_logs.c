@@ -372,7 +372,7 @@ static void pack_otlp(struct buf *b, uint32_t seconds)
 
 #define OTLP_RECORD                                                                                                    \
     "observed_timestamp=\"1700000000123456789\",severity_number=\"9\",severity_text=\"Info\",http_method=\"GET\","     \
-    "n=\"5\",deep_a_b=\"1.5\",deep_c=\"2\",deep_9=\"3\",list=\"[1,\"x\"]\",trace_id="                              \
+    "n=\"5\",deep_a_b=\"1.5\",deep_c=\"2\",deep_9=\"3\",list=\"[1,\"x\"]\",trace_id="                                  \
     "\"0a0b0c0d0e0f000102030405060708ff\",flags=\"1\""
 #define OTLP_GROUP "service_name=\"shop\",host_name=\"h1\",scope_name=\"lib\",scope_version=\"1.2\",s=\"t\""
 
