@@ -16,13 +16,17 @@
 #define SCRATCHES 16
 #define NOTES     64
 
+/* Policies that turn a record away at append. */
+enum away { AWAY_NEWEST, AWAY_WINDOW, AWAYS };
+
 /* Counters of one signal; see gcw_signal_stats. */
 struct counters {
-    _Atomic uint64_t refused, dropped_newest, changed;
+    _Atomic uint64_t refused, changed;
+    _Atomic uint64_t turned_away[AWAYS]; /* accepted and dropped at once, by a policy */
     _Atomic uint64_t outcome[GCW_OUTCOMES];
     _Atomic uint64_t metadata_sent, requests, bytes_raw, bytes_sent;
-    uint64_t reported_newest; /* delivery thread: of dropped_newest, told to the host */
-    int last_http_status;     /* under `lock` from here on */
+    uint64_t reported_away[AWAYS]; /* delivery thread: of them, told to the host */
+    int last_http_status;          /* under `lock` from here on */
     char last_error[256];
     struct deliver_gauges gauges; /* as of the delivery thread's last round */
     struct queue_gauges queue_gauges;
@@ -122,10 +126,26 @@ void note_change(gcw_writer *w, gcw_signal signal, const char *text);
 /* The destination of a signal and tenant (NULL = the configured one); NULL with words. */
 struct destination *writer_destination(gcw_writer *w, gcw_signal signal, const char *tenant, gcw_error *err);
 /* Checks the labels into s->labels.block and logs what was mended. */
-gcw_status writer_labels(gcw_writer *w, gcw_signal signal, const gcw_label *labels, size_t count, struct scratch *s,
-                         gcw_error *err);
+gcw_status writer_labels(gcw_writer *w, gcw_signal signal, const gcw_label *labels, size_t count,
+                         struct label_scratch *s, gcw_error *err);
 /* Lets go of streams of the one-call form that were idle for a while; false if there were none. */
 bool streams_expire(gcw_writer *w);
+
+/* append.c */
+/* Counts what was refused for good; returns the status. */
+gcw_status writer_refused(gcw_writer *w, gcw_signal signal, gcw_status status);
+/* One sample with its label block; `spread` is writer_spread() of its metric name. */
+gcw_status writer_sample(gcw_writer *w, struct destination *d, struct view block, uint64_t spread, uint64_t bits,
+                         int64_t time_ms, gcw_receipt *receipt, gcw_error *err);
+static inline uint64_t writer_spread(struct view metric_name) { return hash_bytes(metric_name.p, metric_name.n, 0); }
+
+/* source.c: samples of one thread that come like lines of an exposition, one as the other. */
+struct sample_source;
+struct sample_source *sample_source_new(gcw_writer *w);
+void sample_source_free(struct sample_source *s);
+/* gcw_sample_write_bits(); `again`: these labels are to the ones before what labels_again() asks for. */
+gcw_status sample_source_write(struct sample_source *s, const gcw_label *labels, size_t count, bool again,
+                               uint64_t value_bits, int64_t time_ms, gcw_error *err);
 
 /* families.c: metadata already sent, by tenant and family. */
 struct families *families_new(void);
