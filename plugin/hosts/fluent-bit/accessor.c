@@ -10,8 +10,7 @@ void accessor_free(struct accessor *a)
     *a = (struct accessor){0};
 }
 
-/* ---- parsing -------------------------------------------------------------------------------------------------------
- */
+/* ---- parsing --------------------------------------------------------------------------------------------------- */
 
 /* A position in a pattern; what it finds goes into the accessor's memory, which has room for all of it. */
 struct parser {
@@ -188,8 +187,7 @@ bool accessor_of_steps(struct accessor *a, const struct path_step *steps, size_t
     return true;
 }
 
-/* ---- what it is ----------------------------------------------------------------------------------------------------
- */
+/* ---- what it is ------------------------------------------------------------------------------------------------ */
 
 bool accessor_bind(struct accessor *a, struct paths *paths)
 {
@@ -261,8 +259,7 @@ bool accessor_name(const struct accessor *a, struct buf *out)
     return ok;
 }
 
-/* ---- its text ------------------------------------------------------------------------------------------------------
- */
+/* ---- its text -------------------------------------------------------------------------------------------------- */
 
 static struct view tag_part(struct view tag, uint32_t number)
 {

@@ -129,8 +129,7 @@ bool text_quoted_any(struct buf *out, struct view text, bool ascii, const void *
     return true;
 }
 
-/* ---- doubles -------------------------------------------------------------------------------------------------------
- */
+/* ---- doubles --------------------------------------------------------------------------------------------------- */
 
 #ifdef __SIZEOF_INT128__
 __extension__ typedef unsigned __int128 wide;
@@ -239,8 +238,7 @@ bool text_double(struct buf *out, double d)
     return printed_put(out, d);
 }
 
-/* ---- bytes ---------------------------------------------------------------------------------------------------------
- */
+/* ---- bytes ----------------------------------------------------------------------------------------------------- */
 
 bool text_hex(struct buf *out, struct view bytes)
 {
