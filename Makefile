@@ -44,8 +44,8 @@ ifeq ($(HAVE_LIBDEFLATE),yes)
 DEFS += -DHAVE_LIBDEFLATE
 DEFLATE_LIBS = $(shell $(PKG_CONFIG) --libs libdeflate)
 endif
-LIB_LIBS = $(shell $(PKG_CONFIG) --libs $(LIB_PKGS)) $(DEFLATE_LIBS) -lsnappy -lm -pthread
-CLI_LIBS = $(shell $(PKG_CONFIG) --libs libmicrohttpd jansson)
+LIB_LIBS = $(shell $(PKG_CONFIG) --libs $(LIB_PKGS)) $(DEFLATE_LIBS) -lm -pthread
+CLI_LIBS = $(shell $(PKG_CONFIG) --libs libmicrohttpd jansson) -lsnappy
 
 CFLAGS_ALL := -std=c11 $(OPT) $(WARN) $(if $(SAN),,$(HARDEN)) -fPIC $(REPRO) $(DEFS) -fvisibility=hidden -pthread \
               -Iplugin -I$(B)/gen $(if $(SAN),-fno-omit-frame-pointer $(SAN)) $(CFLAGS)
@@ -96,7 +96,7 @@ $(B)/gcw.pc: Makefile
 	@mkdir -p $(@D)
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: gcw' \
 	  'Description: Grafana Cloud writer: metrics by Prometheus remote write, logs by Loki push' \
-	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lgcw' 'Libs.private: -lcurl -lprotobuf-c -lsnappy -lz -lm -pthread' \
+	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lgcw' 'Libs.private: -lcurl -lprotobuf-c -lz -lm -pthread' \
 	  'Cflags: -I$${includedir}' > $@
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ BENCH_BIN := $(patsubst bench/%.c,$(B)/bench/bin/%,$(filter bench/bench_%.c,$(BE
 BENCH_O := $(call obj,$(filter-out bench/bench_%.c,$(BENCH_SRC)))
 $(B)/bench/bin/%: $(B)/obj/bench/%.o $(BENCH_O) $(HOSTS_FB_O) $(B)/libgcw.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) -lsnappy
 
 .PHONY: bench bench-bins
 bench-bins: $(BENCH_BIN)
