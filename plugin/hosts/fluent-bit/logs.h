@@ -1,5 +1,6 @@
-/* Log chunks of Fluent Bit: each record becomes one entry of a Loki stream. Options, lines and labels are those of its own
- * loki output, so that a configuration carries over; doc/fluent-bit-records.md tells what they do and where ours differ. */
+/* Log chunks of Fluent Bit: each record becomes one entry of a Loki stream. Options, lines and labels are those of its
+ * own loki output, so that a configuration carries over; doc/fluent-bit-records.md tells what they do and where ours
+ * differ. */
 #ifndef GCW_HOSTS_FLUENT_BIT_LOGS_H
 #define GCW_HOSTS_FLUENT_BIT_LOGS_H
 
@@ -17,13 +18,15 @@ struct logs_options {
     const char *drop_single_key;              /* off | on | raw */
     const char *line_format;                  /* json | key_value */
     const char *otel_metadata;                /* on | off: what OpenTelemetry's log model carries beside the body */
+    const char *escape_unicode;               /* on | off: whether JSON lines are ASCII, as the host's are */
+    const char *remove_label_keys;            /* on | off: whether keys that became labels or metadata leave the line */
     bool auto_kubernetes_labels;
 };
 
 struct logs;
 
-/* Parses and checks. An error names key, value and what is allowed. `warn` (may be NULL) gets, during this call and later
- * ones, what is accepted but will not do what it seems to. The writer outlives the logs. */
+/* Parses and checks. An error names key, value and what is allowed. `warn` (may be NULL) gets, during this call and
+ * later ones, what is accepted but will not do what it seems to. The writer outlives the logs. */
 struct logs *logs_new(gcw_writer *writer, const struct logs_options *options,
                       void (*warn)(void *user, const char *text), void *user, gcw_error *err);
 void logs_free(struct logs *logs); /* NULL is fine */
@@ -34,11 +37,11 @@ struct chunk_count {
     uint64_t refused; /* by the writer for good: too large, a limit, a label that cannot be */
 };
 
-/* Takes one chunk, or what is left of it. `tag` may be NULL. `count` and `done` are added to nothing: both start at zero
- * here. Stops at the first append that may succeed later (GCW_ERR_FULL, _TIMEOUT, _NOMEM) or never will again (_CLOSED)
- * and returns that; `*done` bytes of the chunk are through, and a later call with the rest goes on from there, in the
- * group that was open. GCW_OK: all of it is through, whatever was skipped or refused.
- * One thread at a time per `struct logs`; needs an ordinary stack. */
+/* Takes a chunk from `*done` on (0 = from its start) and moves `*done` behind what is through; adds to *count. Stops at
+ * the first append that may succeed later (GCW_ERR_FULL, _TIMEOUT, _NOMEM) or never will again (_CLOSED) and returns
+ * that: the same call with the same chunk, wherever it lies by then, goes on from there. GCW_OK: all of it is through,
+ * whatever was skipped or refused. `tag` may be NULL. One thread at a time per `struct logs`; needs an ordinary stack.
+ */
 gcw_status logs_chunk(struct logs *logs, const void *data, size_t size, const char *tag, gcw_receipt *receipt,
                       size_t *done, struct chunk_count *count);
 
