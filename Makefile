@@ -63,7 +63,7 @@ HOSTS_FB_O := $(call obj,$(HOSTS_FB_SRC))
 .DEFAULT_GOAL := all
 .SECONDARY: # objects of test programs are kept, for the next build
 .PHONY: all
-all: $(B)/gcw $(B)/libgcw.a $(B)/libgcw.so $(B)/gcw.pc man ## library, tool, pkg-config file, man pages
+all: $(B)/gcw $(B)/libgcw.a $(B)/libgcw.so $(B)/gcw.pc modules man ## library, tool, host modules, pkg-config file, man pages
 
 $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: proto/%.proto
 	@mkdir -p $(B)/gen
@@ -91,6 +91,19 @@ $(B)/libgcw.so: $(B)/libgcw.so.$(VERSION)
 
 $(B)/gcw: $(CLI_O) $(B)/libgcw.a
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) $(CLI_LIBS)
+
+# Modules live in other people's processes: they hold all they need but libcurl and libc, show nothing but their entry
+# points, and are bound before they run. The archives are position independent as long as their names stay inside
+# (--exclude-libs); -z text would say so if not. -z nodelete: threads and strings outlive the host's dlclose().
+MODULE_FLAGS = -shared $(if $(SAN),,-Wl$(comma)-z$(comma)defs) -Wl,-z,text -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--exclude-libs,ALL
+MODULE_LIBS ?= $(shell $(PKG_CONFIG) --libs libcurl) -Wl,-Bstatic -lprotobuf-c $(DEFLATE_LIBS) -lz -Wl,-Bdynamic -lm
+comma := ,
+
+.PHONY: modules
+modules: $(B)/out_grafana_cloud.so
+$(B)/out_grafana_cloud.so: $(HOSTS_FB_O) $(B)/libgcw.a plugin/hosts/fluent-bit/module.map
+	$(CC) $(MODULE_FLAGS) -Wl,--version-script=plugin/hosts/fluent-bit/module.map $(LDFLAGS_ALL) -o $@ $(HOSTS_FB_O) \
+	  $(B)/libgcw.a $(MODULE_LIBS)
 
 $(B)/gcw.pc: Makefile
 	@mkdir -p $(@D)

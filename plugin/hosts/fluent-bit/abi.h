@@ -1,6 +1,6 @@
-/* What Fluent Bit's loader for external ("proxy") plugins and this module share: structs, numbers, entry points. There is
- * no header of theirs to include, and the structs have grown over the versions; each member says since when it is there.
- * The host allocates all of them, so nothing behind what its version knows may be touched.
+/* What Fluent Bit's loader for external ("proxy") plugins and this module share: structs, numbers, entry points. There
+ * is no header of theirs to include, and the structs have grown over the versions; each member says since when it is
+ * there. The host allocates all of them, so nothing behind what its version knows may be touched.
  *
  * Callbacks: Register runs on the main thread, maybe before a fork into the background: no threads, no library state.
  * Init and Exit run on the engine's thread, flush on that or on one of N worker threads, as a coroutine on a stack of

@@ -1,5 +1,5 @@
-/* Names that people have in their files for Fluent Bit's own outputs loki and prometheus_remote_write, by one table. What
- * was said in our own words wins. */
+/* Names that people have in their files for Fluent Bit's own outputs loki and prometheus_remote_write, by one table.
+ * What was said in our own words wins. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -106,10 +106,11 @@ static gcw_status basic_user(const struct reading *r, int signal, const char *ke
 {
     const char *tenant = r->s->config->signal[signal].tenant;
     if (*tenant && strcmp(tenant, value) != 0)
-        return error_set(err, GCW_ERR_INVALID,
-                         "%s: \"%.100s\" is another than the tenant of %s, \"%.100s\": requests are signed with the tenant "
-                         "as user; give one of the two",
-                         key, value, gcw_signal_name((gcw_signal)signal), tenant);
+        return error_set(
+            err, GCW_ERR_INVALID,
+            "%s: \"%.100s\" is another than the tenant of %s, \"%.100s\": requests are signed with the tenant "
+            "as user; give one of the two",
+            key, value, gcw_signal_name((gcw_signal)signal), tenant);
     gcw_status status = set_of_signal(r, signal, "tenant", tenant, key, value, err);
     return status == GCW_OK ? set_auth(r, signal, "basic", err) : status;
 }
@@ -169,7 +170,8 @@ static gcw_status apply_header(const struct reading *r, const char *key, const c
         return error_set(err, GCW_ERR_INVALID, "%s: a name, a blank and a value are wanted", key);
     if (name.p[name.n - 1] == ':')
         name.n--;
-    reading_warn(r, "header: a module is shown the first of several only; headers takes more: Name: value, Name: value");
+    reading_warn(r,
+                 "header: a module is shown the first of several only; headers takes more: Name: value, Name: value");
     if (name.n == 13 && strncasecmp(name.p, "X-Scope-OrgID", 13) == 0)
         return apply_tenant(r, "header X-Scope-OrgID", rest.p, err);
     if (name.n == 13 && strncasecmp(name.p, "Authorization", 13) == 0) {
@@ -193,7 +195,8 @@ static gcw_status apply_compress(const struct reading *r, const char *key, const
 static gcw_status apply_compression(const struct reading *r, const char *key, const char *value, gcw_error *err)
 {
     if (strcasecmp(value, "gzip") == 0)
-        reading_warn(r, "%s gzip: metrics go by snappy, which is what remote write says; logs_compression is of logs", key);
+        reading_warn(r, "%s gzip: metrics go by snappy, which is what remote write says; logs_compression is of logs",
+                     key);
     else if (strcasecmp(value, "snappy") != 0)
         return error_set(err, GCW_ERR_INVALID, "%s: \"%.100s\" is not allowed: snappy", key, value);
     return GCW_OK;

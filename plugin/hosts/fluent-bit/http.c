@@ -1,6 +1,6 @@
 /* Fluent Bit exports the nghttp2 that is linked into it. Where our libcurl comes as a shared library with a shared
- * libnghttp2, the dynamic linker binds part of its calls to the host's, of another version: structs of one in the hands of
- * the other. HTTP/1.1 does not go near it. */
+ * libnghttp2, the dynamic linker binds part of its calls to the host's, of another version: structs of one in the hands
+ * of the other. HTTP/1.1 does not go near it. */
 #include <dlfcn.h>
 #include <stdint.h>
 #include <sys/auxv.h>

@@ -9,7 +9,8 @@
 #define ENGINE_LATE_MS 20
 #define EMIT_MOST      4 /* lines a flush hands to the host's log */
 
-/* ---- opening ------------------------------------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------------------------------------
+ */
 
 static const char *ask_host(const char *key, void *user)
 {
@@ -111,7 +112,8 @@ struct instance *instance_open(const struct flb_api *api, void *output, unsigned
     return NULL;
 }
 
-/* ---- flushing ------------------------------------------------------------------------------------------------------ */
+/* ---- flushing ------------------------------------------------------------------------------------------------------
+ */
 
 /* A chunk begins with its first record, an array, or its first metrics context, a map. */
 static gcw_signal signal_of(const void *data)
@@ -136,15 +138,16 @@ static enum ack ack_here(struct instance *in, bool on_engine)
     if (in->settings.ack != ACK_AUTO || ack != ACK_DELIVERED || !on_engine)
         return ack;
     if (!atomic_exchange(&in->said_no_workers, true))
-        say_line(&in->say, GCW_LOG_INFO, "ack=queued, as the engine's own thread flushes; with `workers 1` it is delivered, "
+        say_line(&in->say, GCW_LOG_INFO,
+                 "ack=queued, as the engine's own thread flushes; with `workers 1` it is delivered, "
                  "with queue_dir durable");
     return ACK_QUEUED;
 }
 
 static struct job *job_make(struct instance *in, const struct chunk *c, bool on_engine)
 {
-    static const gcw_receipt_level levels[] = {[ACK_DURABLE] = GCW_RECEIPT_DURABLE,
-                                               [ACK_DELIVERED] = GCW_RECEIPT_DELIVERED};
+    static const gcw_receipt_level levels[] = {
+        [ACK_DURABLE] = GCW_RECEIPT_DURABLE, [ACK_DELIVERED] = GCW_RECEIPT_DELIVERED};
     enum ack ack = ack_here(in, on_engine);
     struct job *job = jobs_new(&in->jobs, c);
     if (!job)
@@ -165,9 +168,9 @@ static enum flb_answer flush_chunk(struct instance *in, const struct chunk *c)
     struct job *job = jobs_attach(&in->jobs, c);
     if (!job && !(job = job_make(in, c, on_engine)))
         return FLB_RETRY;
-    uint64_t wait = !on_engine                ? in->settings.ack_timeout_ms
+    uint64_t wait = !on_engine             ? in->settings.ack_timeout_ms
                     : jobs_late(&in->jobs) ? ENGINE_LATE_MS
-                                              : MIN(in->settings.ack_timeout_ms, (uint64_t)ENGINE_MS);
+                                           : MIN(in->settings.ack_timeout_ms, (uint64_t)ENGINE_MS);
     return jobs_run(&in->jobs, c, job, wait);
 }
 
@@ -181,7 +184,8 @@ enum flb_answer instance_flush(struct instance *in, const void *data, size_t siz
     return answer;
 }
 
-/* ---- closing ------------------------------------------------------------------------------------------------------- */
+/* ---- closing -------------------------------------------------------------------------------------------------------
+ */
 
 static void say_end(struct instance *in, gcw_signal signal, const gcw_signal_stats *s)
 {

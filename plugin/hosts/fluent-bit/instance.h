@@ -1,6 +1,7 @@
 /* One [OUTPUT]: a writer, what decodes chunks for it, and a worker thread that appends their records.
  *
- * Threads: open and close on the engine's; flush on any of the host's; the worker alone touches `logs` and `metrics`. */
+ * Threads: open and close on the engine's; flush on any of the host's; the worker alone touches `logs` and `metrics`.
+ */
 #ifndef GCW_HOSTS_FLUENT_BIT_INSTANCE_H
 #define GCW_HOSTS_FLUENT_BIT_INSTANCE_H
 

@@ -120,7 +120,8 @@ struct job *jobs_new(struct jobs *j, const struct chunk *c)
     return job;
 }
 
-/* ---- flushes ------------------------------------------------------------------------------------------------------- */
+/* ---- flushes -------------------------------------------------------------------------------------------------------
+ */
 
 static void line_up(struct jobs *j, struct job *job)
 {
@@ -224,7 +225,8 @@ void jobs_close(struct jobs *j)
     pthread_mutex_unlock(&j->lock);
 }
 
-/* ---- the worker ---------------------------------------------------------------------------------------------------- */
+/* ---- the worker ----------------------------------------------------------------------------------------------------
+ */
 
 void job_through(struct job *job)
 {
@@ -253,8 +255,8 @@ void job_done(struct job *job, enum flb_answer answer)
     pthread_cond_broadcast(&j->changed);
 }
 
-/* Part of a chunk cannot be answered for: what was refused of it was said in the log and counted; sending all of it again
- * would only bring it twice. */
+/* Part of a chunk cannot be answered for: what was refused of it was said in the log and counted; sending all of it
+ * again would only bring it twice. */
 enum flb_answer job_answer(const struct job *job, const gcw_receipt_summary *s, bool closing)
 {
     uint64_t bad = s->outcome[GCW_REJECTED] + s->outcome[GCW_EXPIRED] + s->outcome[GCW_DROPPED];

@@ -1,7 +1,7 @@
 /* Chunks on their way. A flush of the host hands its chunk over and waits, bounded; one worker of ours appends the
- * records; the writer's receipt ends the job. What is not over when the bound has passed is answered with RETRY and kept
- * in mind by its content: the host's next try of the same bytes finds the job and gets its answer, instead of sending it
- * twice.
+ * records; the writer's receipt ends the job. What is not over when the bound has passed is answered with RETRY and
+ * kept in mind by its content: the host's next try of the same bytes finds the job and gets its answer, instead of
+ * sending it twice.
  *
  *   WAITING ──> RUNNING ──> IN ──> DONE        attached: a flush waits for it, and its bytes are the host's
  *                 │  ^                         detached: that flush has answered RETRY
@@ -28,11 +28,11 @@ struct job {
     struct jobs *jobs;
     enum job_state state;
     gcw_signal signal;
-    bool prompt;         /* the engine waits for it: no lingering */
-    bool in_line;        /* in `todo` */
-    bool detached;       /* its flush has gone: in a bucket */
-    bool broken;         /* its rest is lost for want of memory: the next try is answered with RETRY, the one after that
-                            begins anew */
+    bool prompt;   /* the engine waits for it: no lingering */
+    bool in_line;  /* in `todo` */
+    bool detached; /* its flush has gone: in a bucket */
+    bool broken;   /* its rest is lost for want of memory: the next try is answered with RETRY, the one after that
+                      begins anew */
     gcw_receipt *receipt; /* NULL: over as soon as it is in memory */
     const char *data, *tag;
     size_t size;
@@ -74,13 +74,15 @@ struct job *jobs_attach(struct jobs *j, const struct chunk *c);
 /* A new one, not in line yet; NULL when out of memory, or when as many wait for their next try as are kept in mind. */
 struct job *jobs_new(struct jobs *j, const struct chunk *c);
 void jobs_discard(struct job *job); /* one that did not come to run */
-/* A flush: puts a new job in line, and waits for at most wait_ms until it is done. The job is not the caller's any more. */
+/* A flush: puts a new job in line, and waits for at most wait_ms until it is done. The job is not the caller's any
+ * more. */
 enum flb_answer jobs_run(struct jobs *j, const struct chunk *c, struct job *job, uint64_t wait_ms);
 bool jobs_late(struct jobs *j);
 /* From now on flushes end at once, with RETRY. */
 void jobs_close(struct jobs *j);
 
-/* ---- the worker's side: with the lock held ------------------------------------------------------------------------ */
+/* ---- the worker's side: with the lock held ------------------------------------------------------------------------
+ */
 
 /* The job at the head went as far as it could: it is all through (then it leaves the line), or stalled. */
 void job_through(struct job *job);

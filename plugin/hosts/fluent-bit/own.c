@@ -18,7 +18,8 @@ struct own_row {
 
 static const struct own_row rows[] = {
     {{"ack", "enum", "", "auto", "auto|queued|durable|delivered",
-      "When a chunk is answered with OK: queued when its records are in memory, durable when they are on disk and synced "
+      "When a chunk is answered with OK: queued when its records are in memory, durable when they are on disk and "
+      "synced "
       "(queue_dir), delivered when the receiver took them. auto is durable with queue_dir, else delivered, and queued "
       "on the engine's own thread (workers 0), which must not wait for a network.",
       ACK},
@@ -35,12 +36,14 @@ static const struct own_row rows[] = {
      OWN_DURATION,
      AT(ack_linger_ms)},
     {{"shutdown_timeout", "duration", "ms", "4s", "0..10m",
-      "How long the instance goes on delivering when the host stops; what is left goes to queue_dir or is reported lost.",
+      "How long the instance goes on delivering when the host stops; what is left goes to queue_dir or is reported "
+      "lost.",
       ACK},
      OWN_DURATION,
      AT(shutdown_timeout_ms)},
 
-    {{"labels", "list", "", "", "name=value, name=$key, $key", "Labels of the log stream, as in the loki output.", LOGS},
+    {{"labels", "list", "", "", "name=value, name=$key, $key", "Labels of the log stream, as in the loki output.",
+      LOGS},
      OWN_TEXT,
      AT(logs.labels)},
     {{"label_keys", "list", "", "", "$key, ...", "Keys that become labels under their own names.", LOGS},
@@ -52,12 +55,11 @@ static const struct own_row rows[] = {
     {{"structured_metadata", "list", "", "", "name=value, name=$key, $key", "Structured metadata of each line.", LOGS},
      OWN_TEXT,
      AT(logs.structured_metadata)},
-    {{"structured_metadata_map_keys", "list", "", "", "$key, ...", "Maps whose pairs become structured metadata.", LOGS},
+    {{"structured_metadata_map_keys", "list", "", "", "$key, ...", "Maps whose pairs become structured metadata.",
+      LOGS},
      OWN_TEXT,
      AT(logs.structured_metadata_map_keys)},
-    {{"remove_keys", "list", "", "", "key, ...", "Keys left out of the line.", LOGS},
-     OWN_TEXT,
-     AT(logs.remove_keys)},
+    {{"remove_keys", "list", "", "", "key, ...", "Keys left out of the line.", LOGS}, OWN_TEXT, AT(logs.remove_keys)},
     {{"tenant_id_key", "string", "", "", "$key", "Key that holds the tenant of the record.", LOGS},
      OWN_TEXT,
      AT(logs.tenant_id_key)},
@@ -83,7 +85,8 @@ static const struct own_row rows[] = {
     {{"delta", "enum", "", "cumulative", "cumulative|keep", "What becomes of delta counters.", METRICS},
      OWN_TEXT,
      AT(metrics.delta)},
-    {{"le_format", "enum", "", "shortest", "shortest|openmetrics|fluent-bit", "How bucket bounds are written.", METRICS},
+    {{"le_format", "enum", "", "shortest", "shortest|openmetrics|fluent-bit", "How bucket bounds are written.",
+      METRICS},
      OWN_TEXT,
      AT(metrics.le_format)},
     {{"resource_attributes", "enum", "", "identity", "identity|target_info|none",

@@ -1,6 +1,7 @@
 /* The entry points, and the list of instances. The list lets contexts that are not ours, or not any more, be told from
  * those that are: hosts before 2.0.7 hand the last instance's context to every exit. Nothing else is shared between
- * instances, so that a hot reload, which registers anew while the old instances still work, finds nothing to disturb. */
+ * instances, so that a hot reload, which registers anew while the old instances still work, finds nothing to disturb.
+ */
 #include <malloc.h>
 #include <stddef.h>
 
@@ -69,8 +70,8 @@ int FLBPluginPreRegister(int hot_reloading)
     return 0;
 }
 
-/* Where the block ends is the allocator's to say: the host's, which our malloc_usable_size() is too. Hosts that know the
- * member have zeroed it. */
+/* Where the block ends is the allocator's to say: the host's, which our malloc_usable_size() is too. Hosts that know
+ * the member have zeroed it. */
 static bool has_event_type(struct flb_proxy_def *def)
 {
     return malloc_usable_size(def) >= offsetof(struct flb_proxy_def, event_type) + sizeof def->event_type &&

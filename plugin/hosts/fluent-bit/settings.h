@@ -1,5 +1,5 @@
-/* What the user wrote into [OUTPUT], read key by key: the host shows a value when asked for a name, and no list of names.
- * Options of gcw under their own names, the module's own, and those of the outputs people come from. */
+/* What the user wrote into [OUTPUT], read key by key: the host shows a value when asked for a name, and no list of
+ * names. Options of gcw under their own names, the module's own, and those of the outputs people come from. */
 #ifndef GCW_HOSTS_FLUENT_BIT_SETTINGS_H
 #define GCW_HOSTS_FLUENT_BIT_SETTINGS_H
 

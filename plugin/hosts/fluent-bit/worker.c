@@ -1,6 +1,6 @@
-/* The worker: takes chunks in the order they came and appends their records. When memory is full it keeps its place in the
- * chunk and goes on when there is room. Batches are closed as soon as nobody else has anything to add, so that a host that
- * waits for the receiver's answer does not wait for a batch to fill. */
+/* The worker: takes chunks in the order they came and appends their records. When memory is full it keeps its place in
+ * the chunk and goes on when there is room. Batches are closed as soon as nobody else has anything to add, so that a
+ * host that waits for the receiver's answer does not wait for a batch to fill. */
 #include <signal.h>
 #include <time.h>
 
