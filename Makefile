@@ -58,7 +58,8 @@ GEN_C := $(patsubst proto/%.proto,$(B)/gen/%.pb-c.c,$(PROTO_SRC))
 GEN_O := $(GEN_C:$(B)/gen/%.c=$(B)/obj/gen/%.o)
 LIB_O := $(call obj,$(LIB_SRC))
 CLI_O := $(call obj,$(CLI_SRC))
-HOSTS_FB_O := $(call obj,$(HOSTS_FB_SRC))
+# label_map_path is JSON, which input/ can read
+HOSTS_FB_O := $(call obj,$(HOSTS_FB_SRC) plugin/input/json_scan.c)
 
 .DEFAULT_GOAL := all
 .SECONDARY: # objects of test programs are kept, for the next build

@@ -1,0 +1,487 @@
+/* Lines. One loop walks containers of any depth with a frame each; JSON and the nested part of key=value lines differ
+ * in a few strings. */
+#include "hosts/fluent-bit/line.h"
+
+#include <stdlib.h>
+
+#include "hosts/fluent-bit/text.h"
+
+/* How containers look. The second is what the host writes inside key=value lines, which quotes them: "map[a:1 b:[..]]".
+ */
+struct style {
+    const char *map_open, *map_close, *array_open, *array_close;
+    char between, colon;
+    bool json; /* strings are escaped, keys quoted and unique */
+};
+static const struct style json_style = {"{", "}", "[", "]", ',', ':', true};
+static const struct style words_style = {"\"map[", "]\"", "\"[", "]\"", ' ', ':', false};
+
+/* A container under way. */
+struct frame {
+    const struct path *node; /* what leaves the line in here; NULL = nothing */
+    uint32_t left, index;    /* members to come; the number of the next one */
+    uint32_t written;
+    bool map, top, twice; /* a key may stand twice */
+    size_t first_key;
+    uint64_t seen[4]; /* hashes of its keys */
+};
+
+struct walk {
+    struct line *line;
+    const struct style *style;
+    const struct paths *paths;
+    struct buf *out;
+    struct msgpack *m;
+    bool ascii;
+    int depth;
+    struct frame frames[LINE_DEPTH_MAX];
+};
+
+#define TRY(expr)                                                                                                      \
+    do {                                                                                                               \
+        enum line_status try_status = (expr);                                                                          \
+        if (try_status != LINE_OK)                                                                                     \
+            return try_status;                                                                                         \
+    } while (0)
+
+static enum line_status stored(bool ok) { return ok ? LINE_OK : LINE_NOMEM; }
+
+void line_free(struct line *line)
+{
+    buf_free(&line->out);
+    buf_free(&line->nested);
+    free(line->keys);
+    *line = (struct line){0};
+}
+
+/* ---- scalars -------------------------------------------------------------------------------------------------------
+ */
+
+static bool number_put(struct buf *out, const struct msgpack_value *v)
+{
+    if (!buf_reserve(out, 20))
+        return false;
+    char *p = (char *)out->p + out->n;
+    out->n += v->type == MSGPACK_UINT ? text_u64(p, v->number) : text_i64(p, (int64_t)v->number);
+    return true;
+}
+
+/* Ids and digests travel as bytes; text as bytes too. */
+#define BYTES_AS_HEX 64
+
+static bool bytes_quoted(struct walk *w, const struct msgpack_value *v)
+{
+    if (v->bytes.n > BYTES_AS_HEX || utf8_valid(v->bytes.p, v->bytes.n))
+        return text_quoted(w->out, v->bytes, w->ascii, w->m->end);
+    return buf_append(w->out, "\"", 1) && text_hex(w->out, v->bytes) && buf_append(w->out, "\"", 1);
+}
+
+static bool ext_quoted(struct buf *out, bool json, struct view bytes)
+{
+    /* the backslash of \x00 is a backslash of the text */
+    bool ok = buf_append(out, "\"", 1);
+    for (size_t i = 0; ok && i < bytes.n; i++)
+        ok = (!json || buf_append(out, "\\", 1)) && text_codes(out, view_make(bytes.p + i, 1));
+    return ok && buf_append(out, "\"", 1);
+}
+
+/* JSON has no word for these: they are strings there. */
+static bool double_put(struct buf *out, bool json, double d)
+{
+    bool quoted = json && (d != d || d - d != 0);
+    return (!quoted || buf_append(out, "\"", 1)) && text_double(out, d) && (!quoted || buf_append(out, "\"", 1));
+}
+
+static enum line_status scalar_put(struct walk *w, const struct msgpack_value *v)
+{
+    switch (v->type) {
+    case MSGPACK_STR:
+        if (w->style->json)
+            return stored(text_quoted(w->out, v->bytes, w->ascii, w->m->end));
+        return stored(buf_append(w->out, "\"", 1) && buf_append(w->out, v->bytes.p, v->bytes.n) &&
+                      buf_append(w->out, "\"", 1));
+    case MSGPACK_BIN:
+        return stored(bytes_quoted(w, v));
+    case MSGPACK_EXT:
+        return stored(ext_quoted(w->out, w->style->json, v->bytes));
+    case MSGPACK_UINT:
+    case MSGPACK_INT:
+        return stored(number_put(w->out, v));
+    case MSGPACK_DOUBLE:
+        return stored(double_put(w->out, w->style->json, msgpack_double(v)));
+    case MSGPACK_BOOL:
+        return stored(buf_puts(w->out, v->truth ? "true" : "false"));
+    case MSGPACK_NIL:
+    case MSGPACK_ARRAY:
+    case MSGPACK_MAP:
+        break;
+    }
+    return stored(buf_append(w->out, "null", 4));
+}
+
+/* ---- keys that stand twice -----------------------------------------------------------------------------------------
+ */
+
+static bool key_push(struct line *l, struct view key, size_t at)
+{
+    if (l->key_count == l->key_cap) {
+        size_t cap = MAX(l->key_cap * 2, (size_t)64);
+        struct line_key *p = realloc(l->keys, cap * sizeof *p);
+        if (!p)
+            return false;
+        l->keys = p;
+        l->key_cap = cap;
+    }
+    l->keys[l->key_count++] = (struct line_key){key, at, false};
+    return true;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct line_key *x = *(struct line_key *const *)a, *y = *(struct line_key *const *)b;
+    int order = (x->key.p != NULL) - (y->key.p != NULL);
+    if (order == 0)
+        order = view_cmp(x->key, y->key);
+    return order ? order : (x > y) - (x < y);
+}
+
+#define FEW_KEYS 32
+
+static bool many_mark(struct line_key *keys, size_t n)
+{
+    struct line_key **sorted = malloc(n * sizeof *sorted);
+    if (!sorted)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = &keys[i];
+    qsort(sorted, n, sizeof *sorted, by_key);
+    for (size_t i = 0; i + 1 < n; i++)
+        sorted[i]->dead = sorted[i]->key.p && view_eq(sorted[i]->key, sorted[i + 1]->key);
+    free(sorted);
+    return true;
+}
+
+static bool few_mark(struct line_key *keys, size_t n)
+{
+    bool any = false;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = i + 1; k < n && !keys[i].dead; k++)
+            any |= keys[i].dead = keys[i].key.p && view_eq(keys[i].key, keys[k].key);
+    return any;
+}
+
+/* Of pairs with the same key the last stays, as in the host: moves the others out of the text. */
+static enum line_status twice_drop(struct walk *w, const struct frame *f)
+{
+    struct line_key *keys = w->line->keys + f->first_key;
+    size_t n = w->line->key_count - f->first_key;
+    if (n <= FEW_KEYS && !few_mark(keys, n))
+        return LINE_OK;
+    if (n > FEW_KEYS && !many_mark(keys, n))
+        return LINE_NOMEM;
+    uint8_t *d = w->out->p + keys[0].at;
+    bool first = true;
+    for (size_t i = 0; i < n; i++) {
+        size_t from = keys[i].at, to = i + 1 < n ? keys[i + 1].at : w->out->n;
+        if (keys[i].dead)
+            continue;
+        if (first && i > 0)
+            from++; /* the comma */
+        first = false;
+        memmove(d, w->out->p + from, to - from);
+        d += to - from;
+    }
+    w->out->n = (size_t)(d - w->out->p);
+    return LINE_OK;
+}
+
+/* ---- the walk ------------------------------------------------------------------------------------------------------
+ */
+
+static enum line_status value_put(struct walk *w, const struct msgpack_value *head, const struct path *node)
+{
+    bool map = head->type == MSGPACK_MAP;
+    if (!map && head->type != MSGPACK_ARRAY)
+        return scalar_put(w, head);
+    if (w->depth == LINE_DEPTH_MAX) {
+        if (!msgpack_skip_rest(w->m, head))
+            return LINE_DAMAGED;
+        return stored(buf_append(w->out, "null", 4));
+    }
+    struct frame *f = &w->frames[w->depth++];
+    f->node = node && node->removed_below ? node : NULL;
+    f->left = head->count;
+    f->index = f->written = 0;
+    f->map = map;
+    f->top = f->node && f->node == w->paths->nodes;
+    f->twice = false;
+    f->first_key = w->line->key_count;
+    memset(f->seen, 0, sizeof f->seen);
+    return stored(buf_puts(w->out, map ? w->style->map_open : w->style->array_open));
+}
+
+static enum line_status frame_close(struct walk *w)
+{
+    struct frame *f = &w->frames[--w->depth];
+    if (f->twice)
+        TRY(twice_drop(w, f));
+    w->line->key_count = f->first_key;
+    return stored(buf_puts(w->out, f->map ? w->style->map_close : w->style->array_close));
+}
+
+static const struct path *node_of_key(const struct walk *w, const struct frame *f, const struct msgpack_value *key)
+{
+    if (!f->node || key->type != MSGPACK_STR)
+        return NULL;
+    return f->top ? path_of_top_key(w->paths, key->bytes) : path_of_key(w->paths, f->node, key->bytes);
+}
+
+/* Keys that are no strings cannot stand in JSON: their text is the key. */
+static enum line_status odd_key_put(struct walk *w, const struct msgpack_value *key)
+{
+    if (key->type == MSGPACK_MAP || key->type == MSGPACK_ARRAY) {
+        if (!msgpack_skip_rest(w->m, key))
+            return LINE_DAMAGED;
+        return stored(buf_puts(w->out, key->type == MSGPACK_MAP ? "\"{}\"" : "\"[]\""));
+    }
+    size_t start = w->out->n;
+    TRY(stored(buf_append(w->out, "\"", 1)));
+    TRY(scalar_put(w, key));
+    if (w->out->p[start + 1] == '"') { /* it was quoted itself */
+        memmove(w->out->p + start, w->out->p + start + 1, w->out->n - start - 1);
+        w->out->n--;
+        return LINE_OK;
+    }
+    return stored(buf_append(w->out, "\"", 1));
+}
+
+static enum line_status key_put(struct walk *w, struct frame *f, const struct msgpack_value *key)
+{
+    if (key->type != MSGPACK_STR)
+        return odd_key_put(w, key);
+    if (!w->style->json)
+        return stored(buf_append(w->out, key->bytes.p, key->bytes.n));
+    uint8_t hash = key_hash(key->bytes);
+    uint64_t bit = UINT64_C(1) << (hash & 63), *word = &f->seen[hash >> 6];
+    f->twice |= (*word & bit) != 0;
+    *word |= bit;
+    return stored(text_quoted(w->out, key->bytes, w->ascii, w->m->end));
+}
+
+/* One pair or element of the innermost container. */
+static enum line_status member_put(struct walk *w)
+{
+    struct frame *f = &w->frames[w->depth - 1];
+    struct msgpack_value v;
+    const struct path *node = NULL;
+    size_t at = w->out->n;
+    f->left--;
+    if (!msgpack_next(w->m, &v))
+        return LINE_DAMAGED;
+    node = f->map ? node_of_key(w, f, &v) : f->node ? path_of_element(w->paths, f->node, f->index++) : NULL;
+    if (node && node->removed)
+        return (f->map ? msgpack_skip(w->m) : msgpack_skip_rest(w->m, &v)) ? LINE_OK : LINE_DAMAGED;
+    if (f->written++ > 0)
+        TRY(stored(buf_append(w->out, &w->style->between, 1)));
+    if (f->map) {
+        if (w->style->json && !key_push(w->line, v.type == MSGPACK_STR ? v.bytes : view_make(NULL, 0), at))
+            return LINE_NOMEM;
+        TRY(key_put(w, f, &v));
+        TRY(stored(buf_append(w->out, &w->style->colon, 1)));
+        if (!msgpack_next(w->m, &v))
+            return LINE_DAMAGED;
+    }
+    return value_put(w, &v, node);
+}
+
+static enum line_status walk_value(struct walk *w, const struct msgpack_value *head, const struct path *node)
+{
+    w->depth = 0;
+    w->line->key_count = 0;
+    TRY(value_put(w, head, node));
+    while (w->depth > 0)
+        TRY(w->frames[w->depth - 1].left > 0 ? member_put(w) : frame_close(w));
+    return LINE_OK;
+}
+
+/* ---- lines ---------------------------------------------------------------------------------------------------------
+ */
+
+static const struct path *record_node(const struct line_rules *rules)
+{
+    return rules->paths && rules->paths->count > 0 ? rules->paths->nodes : NULL;
+}
+
+/* The one member of a record that has, or keeps, one only. False: there are none, or more, or the bytes are damaged. */
+static bool single_member(const struct line_rules *rules, const struct msgpack_value *head, struct msgpack m,
+                          const struct path **at_node, struct msgpack *value)
+{
+    bool found = false;
+    const struct path *record = record_node(rules);
+    for (uint32_t left = head->count; left > 0; left--) {
+        struct msgpack_value k;
+        if (!msgpack_next(&m, &k) || !msgpack_skip_rest(&m, &k))
+            return false;
+        const struct path *node = record && k.type == MSGPACK_STR ? path_of_top_key(rules->paths, k.bytes) : NULL;
+        struct msgpack at = m;
+        if (!msgpack_skip(&m))
+            return false;
+        if (node && node->removed)
+            continue;
+        if (found)
+            return false;
+        found = true;
+        *at_node = node;
+        *value = at;
+    }
+    return found;
+}
+
+static enum line_status json_line(struct walk *w, const struct msgpack_value *head, const struct path *node,
+                                  struct view *text)
+{
+    TRY(walk_value(w, head, node));
+    *text = buf_view(w->out);
+    return LINE_OK;
+}
+
+/* A value of a key=value line. Containers are written in words first and quoted as a whole. */
+static enum line_status pair_value(struct walk *w, const struct msgpack_value *head, const struct path *node)
+{
+    struct line *l = w->line;
+    if (head->type == MSGPACK_STR || head->type == MSGPACK_BIN) {
+        w->style = &json_style;
+        return scalar_put(w, head);
+    }
+    w->style = &words_style;
+    if (head->type != MSGPACK_MAP && head->type != MSGPACK_ARRAY)
+        return scalar_put(w, head);
+    w->out = &l->nested;
+    l->nested.n = 0;
+    enum line_status status = walk_value(w, head, node);
+    w->out = &l->out;
+    TRY(status);
+    struct view inner = view_make((const char *)l->nested.p + 1, l->nested.n - 2); /* without its quotes */
+    return stored(text_quoted(&l->out, inner, false, l->nested.p + l->nested.n));
+}
+
+/* Keys hold no blanks, quotes or equal signs in logfmt. */
+static bool pair_key(struct buf *out, struct view key)
+{
+    if (!buf_reserve(out, key.n * 3 + 1))
+        return false;
+    for (size_t i = 0; i < key.n;) {
+        size_t n = utf8_sequence(key.p + i, key.n - i);
+        uint8_t c = (uint8_t)key.p[i];
+        if (n == 0 || c <= ' ' || c == '=' || c == '"' || c == 0x7f) {
+            out->p[out->n++] = '_';
+            i += n ? n : 1;
+            continue;
+        }
+        memcpy(out->p + out->n, key.p + i, n);
+        out->n += n, i += n;
+    }
+    return true;
+}
+
+static enum line_status pairs_line(struct walk *w, const struct msgpack_value *head, const struct path *record,
+                                   struct view *text)
+{
+    struct line *l = w->line;
+    for (uint32_t left = head->count; left > 0; left--) {
+        struct msgpack_value v;
+        if (!msgpack_next(w->m, &v))
+            return LINE_DAMAGED;
+        const struct path *node = record && v.type == MSGPACK_STR ? path_of_top_key(w->paths, v.bytes) : NULL;
+        if (v.type != MSGPACK_STR || (node && node->removed)) { /* the host leaves out other keys too */
+            if (!msgpack_skip_rest(w->m, &v) || !msgpack_skip(w->m))
+                return LINE_DAMAGED;
+            continue;
+        }
+        TRY(stored((l->out.n == 0 || buf_append(&l->out, " ", 1)) && pair_key(&l->out, v.bytes) &&
+                   buf_append(&l->out, "=", 1)));
+        if (!msgpack_next(w->m, &v))
+            return LINE_DAMAGED;
+        TRY(pair_value(w, &v, node));
+    }
+    *text = buf_view(&l->out);
+    return LINE_OK;
+}
+
+/* Writes a member's value alone; *m moves behind the record. */
+static enum line_status single_line(struct walk *w, const struct line_rules *rules, const struct msgpack_value *head,
+                                    const struct path *node, struct msgpack value, struct view *text)
+{
+    struct msgpack_value v;
+    if (!msgpack_skip_rest(w->m, head) || !msgpack_next(&value, &v))
+        return LINE_DAMAGED;
+    if (v.type == MSGPACK_STR && (rules->format == LINE_KEY_VALUE || rules->single == SINGLE_DROP_RAW)) {
+        *text = v.bytes;
+        return LINE_OK;
+    }
+    w->m = &value;
+    if (rules->format == LINE_JSON)
+        return json_line(w, &v, node, text);
+    TRY(pair_value(w, &v, node));
+    *text = buf_view(&w->line->out);
+    return LINE_OK;
+}
+
+enum line_status line_write(struct line *line, const struct line_rules *rules, struct msgpack *m, struct view *text)
+{
+    struct walk w;
+    struct msgpack_value head;
+    struct msgpack value;
+    const struct path *node = NULL;
+    w.line = line;
+    w.style = &json_style;
+    w.paths = rules->paths;
+    w.out = &line->out;
+    w.m = m;
+    w.ascii = rules->format == LINE_JSON && rules->ascii;
+    line->out.n = 0;
+    if (!msgpack_next(m, &head))
+        return LINE_DAMAGED;
+    if (head.type == MSGPACK_STR) { /* a body that is text alone: no input of the host makes it */
+        *text = head.bytes;
+        return LINE_OK;
+    }
+    if (head.type != MSGPACK_MAP)
+        return json_line(&w, &head, NULL, text);
+    if (rules->single != SINGLE_KEEP && single_member(rules, &head, *m, &node, &value))
+        return single_line(&w, rules, &head, node, value, text);
+    return rules->format == LINE_JSON ? json_line(&w, &head, record_node(rules), text)
+                                      : pairs_line(&w, &head, record_node(rules), text);
+}
+
+enum line_status line_value(struct line *line, bool ascii, struct msgpack *m, struct buf *out)
+{
+    struct walk w;
+    struct msgpack_value head;
+    if (!msgpack_next(m, &head))
+        return LINE_DAMAGED;
+    switch (head.type) {
+    case MSGPACK_STR:
+        return stored(buf_append(out, head.bytes.p, head.bytes.n));
+    case MSGPACK_BIN:
+        return stored(text_hex(out, head.bytes));
+    case MSGPACK_EXT:
+        return stored(text_codes(out, head.bytes));
+    case MSGPACK_DOUBLE:
+        return stored(text_double(out, msgpack_double(&head)));
+    case MSGPACK_NIL:
+    case MSGPACK_BOOL:
+    case MSGPACK_UINT:
+    case MSGPACK_INT:
+    case MSGPACK_ARRAY:
+    case MSGPACK_MAP:
+        break;
+    }
+    w.line = line;
+    w.style = &json_style;
+    w.paths = NULL;
+    w.out = out;
+    w.m = m;
+    w.ascii = ascii;
+    return walk_value(&w, &head, NULL);
+}
