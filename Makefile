@@ -126,6 +126,10 @@ $(B)/tests/%: $(B)/obj/tests/unit/%.o $(SUPPORT_O) $(TESTABLE_CLI_O) $(HOSTS_FB_
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) $(CLI_LIBS) $(TEST_LIBS)
 
+# The small Fluent Bit loads the module of its own build, and exports what the real one does.
+$(B)/tests/hosts/test_fluent_bit_module: $(B)/obj/tests/unit/hosts/flb_host.o | $(B)/out_grafana_cloud.so
+$(B)/tests/hosts/test_fluent_bit_module: LDFLAGS += -rdynamic
+
 .PHONY: unit-bins
 unit-bins: $(TEST_BIN)
 

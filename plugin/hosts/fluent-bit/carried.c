@@ -87,6 +87,9 @@ static gcw_status apply_uri(const struct reading *r, const char *key, const char
 static gcw_status apply_tenant(const struct reading *r, const char *key, const char *value, gcw_error *err)
 {
     int signal = signal_used(r, GCW_LOGS) ? GCW_LOGS : GCW_METRICS;
+    gcw_error why;
+    if (net_check_tenant(value, &why) != GCW_OK)
+        return error_set(err, GCW_ERR_INVALID, "%s: %s", key, why.text);
     return set_of_signal(r, signal, "tenant", r->s->config->signal[signal].tenant, key, value, err);
 }
 

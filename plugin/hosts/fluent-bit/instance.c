@@ -66,7 +66,7 @@ static bool open_parts(struct instance *in, bool offered)
     const gcw_callbacks callbacks = {.user = &in->say, .log = say_log};
     struct settings *s = &in->settings;
     gcw_error err = {0};
-    if (settings_read(s, &from, say_warn, &in->say, &err) != GCW_OK)
+    if (properties_read(s, &from, say_warn, &in->say, &err) != GCW_OK)
         return fail(in, &err);
     settings_fit(in);
     if (!(in->writer = gcw_writer_open(s->config, &callbacks, &err)))
@@ -87,7 +87,7 @@ static void free_parts(struct instance *in)
 {
     if (in->has_jobs)
         jobs_free(&in->jobs);
-    settings_free(&in->settings);
+    properties_free(&in->settings);
     say_free(&in->say);
     free(in);
 }

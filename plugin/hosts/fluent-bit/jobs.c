@@ -143,18 +143,19 @@ static void leave_line(struct jobs *j, struct job *job)
     job->in_line = false;
 }
 
-/* The bytes that are not through yet, and the tag, as the host's are gone when the flush is. */
-static bool copy_rest(struct job *job)
+/* The host's bytes are gone when the flush is. All of the chunk: what stands in its front part is of use to the rest.
+ */
+static bool copy_chunk(struct job *job)
 {
-    size_t rest = job->size - job->left_from, tag = strlen(job->tag) + 1;
+    size_t tag = strlen(job->tag) + 1;
     if (job->own)
         return true;
-    if (!(job->own = malloc(rest + tag)))
+    if (!(job->own = malloc(job->size + tag)))
         return false;
-    memcpy(job->own, job->data + job->left_from, rest);
-    memcpy(job->own + rest, job->tag, tag);
-    job->data = job->own - job->left_from;
-    job->tag = job->own + rest;
+    memcpy(job->own, job->data, job->size);
+    memcpy(job->own + job->size, job->tag, tag);
+    job->data = job->own;
+    job->tag = job->own + job->size;
     return true;
 }
 
@@ -166,12 +167,12 @@ static bool detach(struct jobs *j, const struct chunk *c, struct job *job, gcw_r
         pthread_cond_wait(&j->changed, &j->lock);
     if (job->state == JOB_DONE)
         return false;
-    if (job->state == JOB_IN || ((job->left_from > 0 || job->own) && copy_rest(job))) {
+    if (job->state == JOB_IN || ((job->done > 0 || job->own) && copy_chunk(job))) {
         keep(j, c, job);
         return false;
     }
     leave_line(j, job);
-    if (job->left_from == 0 || !job->receipt)
+    if (job->done == 0 || !job->receipt)
         return true;
     job->state = JOB_IN;
     job->broken = true;

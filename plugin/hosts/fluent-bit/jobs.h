@@ -36,9 +36,9 @@ struct job {
     gcw_receipt *receipt; /* NULL: over as soon as it is in memory */
     const char *data, *tag;
     size_t size;
-    size_t left_from; /* bytes that are through */
-    char *own;        /* what is left of the chunk, and its tag, copied when the flush went before they were through */
-    uint64_t hash;    /* of the whole chunk and tag */
+    size_t done;   /* bytes that are through */
+    char *own;     /* the chunk and its tag, copied when the flush went before all was through */
+    uint64_t hash; /* of the whole chunk and tag */
     uint64_t done_at_ms;
     struct chunk_count count;
     enum flb_answer answer;

@@ -76,6 +76,14 @@ static const struct own_row rows[] = {
      OWN_TEXT,
      AT(logs.otel_metadata)},
 
+    {{"escape_unicode", "bool", "", "", "on|off", "Whether JSON lines are ASCII, as the host's are.", LOGS},
+     OWN_TEXT,
+     AT(logs.escape_unicode)},
+    {{"remove_label_keys", "bool", "", "", "on|off", "Whether keys that became labels or metadata leave the line.",
+      LOGS},
+     OWN_TEXT,
+     AT(logs.remove_label_keys)},
+
     {{"add_label", "list", "", "", "name value, ...", "Labels added to every series that does not have them.", METRICS},
      OWN_TEXT,
      AT(metrics.add_label)},

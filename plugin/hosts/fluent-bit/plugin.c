@@ -119,7 +119,7 @@ int FLBPluginFlushCtx(void *context, const void *data, size_t size, const char *
         return FLB_ERROR;
     enum flb_answer answer = instance_flush(in, data, size, tag);
     instance_put(in);
-    return answer;
+    return (int)answer;
 }
 
 int FLBPluginOutputPreRun(int hot_reload_enabled)

@@ -64,8 +64,8 @@ static gcw_status settings_finish(const struct reading *r, gcw_error *err)
     return status == GCW_OK ? gcw_config_check(s->config, err) : status;
 }
 
-gcw_status settings_read(struct settings *s, const struct property_source *from, void (*warn)(void *, const char *),
-                         void *user, gcw_error *err)
+gcw_status properties_read(struct settings *s, const struct property_source *from, void (*warn)(void *, const char *),
+                           void *user, gcw_error *err)
 {
     *s = (struct settings){.config = gcw_config_new()};
     const struct reading r = {s, *from, warn, user};
@@ -82,7 +82,7 @@ gcw_status settings_read(struct settings *s, const struct property_source *from,
     return status;
 }
 
-void settings_free(struct settings *s)
+void properties_free(struct settings *s)
 {
     gcw_config_free(s->config);
     s->config = NULL;

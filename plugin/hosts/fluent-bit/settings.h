@@ -25,10 +25,10 @@ struct property_source {
 };
 
 /* Reads, translates and checks. An error names key, value and what is allowed; `warn` gets what is accepted but differs
- * and names that look like misspelt ones of ours. Free with settings_free(), after failures too. */
-gcw_status settings_read(struct settings *s, const struct property_source *from, void (*warn)(void *user, const char *),
-                         void *user, gcw_error *err);
-void settings_free(struct settings *s);
+ * and names that look like misspelt ones of ours. Free with properties_free(), after failures too. */
+gcw_status properties_read(struct settings *s, const struct property_source *from,
+                           void (*warn)(void *user, const char *), void *user, gcw_error *err);
+void properties_free(struct settings *s);
 
 /* ---- between its parts ----------------------------------------------------------------------------------------- */
 

@@ -11,20 +11,24 @@
 #define STALE_MS 2000
 #define TELL_MS  60000
 
-/* A chunk is taken whole, so that no flush has to wait for more than one. */
-static gcw_status append(struct instance *in, struct job *job)
+static gcw_status append_metrics(struct instance *in, struct job *job)
 {
     struct chunk_count count = {0};
-    size_t done = 0, rest = job->size - job->left_from;
-    const char *from = job->data + job->left_from;
-    gcw_status status = job->signal == GCW_LOGS
-                            ? logs_chunk(in->logs, from, rest, job->tag, job->receipt, &done, &count)
-                            : metrics_chunk(in->metrics, from, rest, job->tag, job->receipt, &done, &count);
-    job->left_from += done;
+    size_t done = 0;
+    gcw_status status =
+        metrics_chunk(in->metrics, job->data + job->done, job->size - job->done, job->tag, job->receipt, &done, &count);
+    job->done += done;
     job->count.records += count.records;
     job->count.skipped += count.skipped;
     job->count.refused += count.refused;
     return status;
+}
+
+static gcw_status append(struct instance *in, struct job *job)
+{
+    return job->signal == GCW_METRICS
+               ? append_metrics(in, job)
+               : logs_chunk(in->logs, job->data, job->size, job->tag, job->receipt, &job->done, &job->count);
 }
 
 /* What could not be taken, at most once a minute. */
