@@ -29,7 +29,7 @@ struct frame {
 struct walk {
     struct line *line;
     const struct style *style;
-    const struct paths *paths;
+    struct paths *paths;
     struct buf *out;
     struct msgpack *m;
     bool ascii;
@@ -43,6 +43,14 @@ struct walk {
         if (try_status != LINE_OK)                                                                                     \
             return try_status;                                                                                         \
     } while (0)
+
+static inline bool byte_put(struct buf *out, char c)
+{
+    if (!buf_reserve(out, 1))
+        return false;
+    out->p[out->n++] = (uint8_t)c;
+    return true;
+}
 
 static enum line_status stored(bool ok) { return ok ? LINE_OK : LINE_NOMEM; }
 
@@ -73,23 +81,23 @@ static bool bytes_quoted(struct walk *w, const struct msgpack_value *v)
 {
     if (v->bytes.n > BYTES_AS_HEX || utf8_valid(v->bytes.p, v->bytes.n))
         return text_quoted(w->out, v->bytes, w->ascii, w->m->end);
-    return buf_append(w->out, "\"", 1) && text_hex(w->out, v->bytes) && buf_append(w->out, "\"", 1);
+    return byte_put(w->out, '"') && text_hex(w->out, v->bytes) && byte_put(w->out, '"');
 }
 
 static bool ext_quoted(struct buf *out, bool json, struct view bytes)
 {
     /* the backslash of \x00 is a backslash of the text */
-    bool ok = buf_append(out, "\"", 1);
+    bool ok = byte_put(out, '"');
     for (size_t i = 0; ok && i < bytes.n; i++)
-        ok = (!json || buf_append(out, "\\", 1)) && text_codes(out, view_make(bytes.p + i, 1));
-    return ok && buf_append(out, "\"", 1);
+        ok = (!json || byte_put(out, '\\')) && text_codes(out, view_make(bytes.p + i, 1));
+    return ok && byte_put(out, '"');
 }
 
 /* JSON has no word for these: they are strings there. */
 static bool double_put(struct buf *out, bool json, double d)
 {
     bool quoted = json && (d != d || d - d != 0);
-    return (!quoted || buf_append(out, "\"", 1)) && text_double(out, d) && (!quoted || buf_append(out, "\"", 1));
+    return (!quoted || byte_put(out, '"')) && text_double(out, d) && (!quoted || byte_put(out, '"'));
 }
 
 static enum line_status scalar_put(struct walk *w, const struct msgpack_value *v)
@@ -98,8 +106,7 @@ static enum line_status scalar_put(struct walk *w, const struct msgpack_value *v
     case MSGPACK_STR:
         if (w->style->json)
             return stored(text_quoted(w->out, v->bytes, w->ascii, w->m->end));
-        return stored(buf_append(w->out, "\"", 1) && buf_append(w->out, v->bytes.p, v->bytes.n) &&
-                      buf_append(w->out, "\"", 1));
+        return stored(byte_put(w->out, '"') && buf_append(w->out, v->bytes.p, v->bytes.n) && byte_put(w->out, '"'));
     case MSGPACK_BIN:
         return stored(bytes_quoted(w, v));
     case MSGPACK_EXT:
@@ -209,11 +216,11 @@ static enum line_status value_put(struct walk *w, const struct msgpack_value *he
         return stored(buf_append(w->out, "null", 4));
     }
     struct frame *f = &w->frames[w->depth++];
-    f->node = node && node->removed_below ? node : NULL;
+    f->top = node && node == w->paths->nodes;
+    f->node = node && (node->removed_below || (f->top && node->wanted_below)) ? node : NULL;
     f->left = head->count;
     f->index = f->written = 0;
     f->map = map;
-    f->top = f->node && f->node == w->paths->nodes;
     f->twice = false;
     f->first_key = w->line->key_count;
     memset(f->seen, 0, sizeof f->seen);
@@ -229,11 +236,24 @@ static enum line_status frame_close(struct walk *w)
     return stored(buf_puts(w->out, f->map ? w->style->map_close : w->style->array_close));
 }
 
-static const struct path *node_of_key(const struct walk *w, const struct frame *f, const struct msgpack_value *key)
+static const struct path *node_of_key(const struct walk *w, const struct frame *f, struct view key, uint8_t hash)
 {
-    if (!f->node || key->type != MSGPACK_STR)
+    if (!f->node)
         return NULL;
-    return f->top ? path_of_top_key(w->paths, key->bytes) : path_of_key(w->paths, f->node, key->bytes);
+    return f->top ? path_of_top_hash(w->paths, key, hash) : path_of_key(w->paths, f->node, key);
+}
+
+/* Looks into the value that the reader stands at, on behalf of a key of the record. */
+static bool value_capture(struct walk *w, const struct path *node)
+{
+    struct msgpack at = *w->m;
+    return (node->slot < 0 && !node->wanted_below) || paths_capture_value(w->paths, node, &at);
+}
+
+/* Passes over a value that leaves the line. */
+static enum line_status value_drop(struct walk *w, const struct path *node, bool capture)
+{
+    return (capture ? paths_capture_value(w->paths, node, w->m) : msgpack_skip(w->m)) ? LINE_OK : LINE_DAMAGED;
 }
 
 /* Keys that are no strings cannot stand in JSON: their text is the key. */
@@ -245,53 +265,70 @@ static enum line_status odd_key_put(struct walk *w, const struct msgpack_value *
         return stored(buf_puts(w->out, key->type == MSGPACK_MAP ? "\"{}\"" : "\"[]\""));
     }
     size_t start = w->out->n;
-    TRY(stored(buf_append(w->out, "\"", 1)));
+    TRY(stored(byte_put(w->out, '"')));
     TRY(scalar_put(w, key));
     if (w->out->p[start + 1] == '"') { /* it was quoted itself */
         memmove(w->out->p + start, w->out->p + start + 1, w->out->n - start - 1);
         w->out->n--;
         return LINE_OK;
     }
-    return stored(buf_append(w->out, "\"", 1));
+    return stored(byte_put(w->out, '"'));
 }
 
-static enum line_status key_put(struct walk *w, struct frame *f, const struct msgpack_value *key)
+static enum line_status key_put(struct walk *w, struct frame *f, struct view key, uint8_t hash)
 {
-    if (key->type != MSGPACK_STR)
-        return odd_key_put(w, key);
     if (!w->style->json)
-        return stored(buf_append(w->out, key->bytes.p, key->bytes.n));
-    uint8_t hash = key_hash(key->bytes);
+        return stored(buf_append(w->out, key.p, key.n));
     uint64_t bit = UINT64_C(1) << (hash & 63), *word = &f->seen[hash >> 6];
     f->twice |= (*word & bit) != 0;
     *word |= bit;
-    return stored(text_quoted(w->out, key->bytes, w->ascii, w->m->end));
+    return stored(text_quoted(w->out, key, w->ascii, w->m->end));
+}
+
+static enum line_status pair_put(struct walk *w, struct frame *f)
+{
+    struct msgpack_value v;
+    const struct path *node = NULL;
+    uint8_t hash = 0;
+    size_t at = w->out->n;
+    if (!msgpack_next(w->m, &v))
+        return LINE_DAMAGED;
+    bool text = v.type == MSGPACK_STR;
+    if (text) {
+        hash = key_hash(v.bytes);
+        node = node_of_key(w, f, v.bytes, hash);
+    }
+    if (node && node->removed)
+        return value_drop(w, node, f->top);
+    if (node && f->top && !value_capture(w, node))
+        return LINE_DAMAGED;
+    if (f->written++ > 0 && !byte_put(w->out, w->style->between))
+        return LINE_NOMEM;
+    if (w->style->json && !key_push(w->line, text ? v.bytes : view_make(NULL, 0), at))
+        return LINE_NOMEM;
+    TRY(text ? key_put(w, f, v.bytes, hash) : odd_key_put(w, &v));
+    if (!byte_put(w->out, w->style->colon))
+        return LINE_NOMEM;
+    return msgpack_next(w->m, &v) ? value_put(w, &v, node) : LINE_DAMAGED;
+}
+
+static enum line_status element_put(struct walk *w, struct frame *f)
+{
+    struct msgpack_value v;
+    const struct path *node = f->node ? path_of_element(w->paths, f->node, f->index++) : NULL;
+    if (node && node->removed)
+        return value_drop(w, node, false);
+    if (f->written++ > 0 && !byte_put(w->out, w->style->between))
+        return LINE_NOMEM;
+    return msgpack_next(w->m, &v) ? value_put(w, &v, node) : LINE_DAMAGED;
 }
 
 /* One pair or element of the innermost container. */
 static enum line_status member_put(struct walk *w)
 {
     struct frame *f = &w->frames[w->depth - 1];
-    struct msgpack_value v;
-    const struct path *node = NULL;
-    size_t at = w->out->n;
     f->left--;
-    if (!msgpack_next(w->m, &v))
-        return LINE_DAMAGED;
-    node = f->map ? node_of_key(w, f, &v) : f->node ? path_of_element(w->paths, f->node, f->index++) : NULL;
-    if (node && node->removed)
-        return (f->map ? msgpack_skip(w->m) : msgpack_skip_rest(w->m, &v)) ? LINE_OK : LINE_DAMAGED;
-    if (f->written++ > 0)
-        TRY(stored(buf_append(w->out, &w->style->between, 1)));
-    if (f->map) {
-        if (w->style->json && !key_push(w->line, v.type == MSGPACK_STR ? v.bytes : view_make(NULL, 0), at))
-            return LINE_NOMEM;
-        TRY(key_put(w, f, &v));
-        TRY(stored(buf_append(w->out, &w->style->colon, 1)));
-        if (!msgpack_next(w->m, &v))
-            return LINE_DAMAGED;
-    }
-    return value_put(w, &v, node);
+    return f->map ? pair_put(w, f) : element_put(w, f);
 }
 
 static enum line_status walk_value(struct walk *w, const struct msgpack_value *head, const struct path *node)
@@ -390,16 +427,17 @@ static enum line_status pairs_line(struct walk *w, const struct msgpack_value *h
     struct line *l = w->line;
     for (uint32_t left = head->count; left > 0; left--) {
         struct msgpack_value v;
-        if (!msgpack_next(w->m, &v))
+        if (!msgpack_next(w->m, &v) || !msgpack_skip_rest(w->m, &v))
             return LINE_DAMAGED;
-        const struct path *node = record && v.type == MSGPACK_STR ? path_of_top_key(w->paths, v.bytes) : NULL;
-        if (v.type != MSGPACK_STR || (node && node->removed)) { /* the host leaves out other keys too */
-            if (!msgpack_skip_rest(w->m, &v) || !msgpack_skip(w->m))
-                return LINE_DAMAGED;
+        bool word = v.type == MSGPACK_STR; /* the host leaves out other keys too */
+        const struct path *node = record && word ? path_of_top_key(w->paths, v.bytes) : NULL;
+        if (!word || (node && node->removed)) {
+            TRY(value_drop(w, node, node != NULL));
             continue;
         }
-        TRY(stored((l->out.n == 0 || buf_append(&l->out, " ", 1)) && pair_key(&l->out, v.bytes) &&
-                   buf_append(&l->out, "=", 1)));
+        if (node && !value_capture(w, node))
+            return LINE_DAMAGED;
+        TRY(stored((l->out.n == 0 || byte_put(&l->out, ' ')) && pair_key(&l->out, v.bytes) && byte_put(&l->out, '=')));
         if (!msgpack_next(w->m, &v))
             return LINE_DAMAGED;
         TRY(pair_value(w, &v, node));
@@ -440,6 +478,9 @@ enum line_status line_write(struct line *line, const struct line_rules *rules, s
     w.m = m;
     w.ascii = rules->format == LINE_JSON && rules->ascii;
     line->out.n = 0;
+    if (rules->paths)
+        paths_begin(rules->paths);
+    const struct msgpack body = *m;
     if (!msgpack_next(m, &head))
         return LINE_DAMAGED;
     if (head.type == MSGPACK_STR) { /* a body that is text alone: no input of the host makes it */
@@ -448,8 +489,11 @@ enum line_status line_write(struct line *line, const struct line_rules *rules, s
     }
     if (head.type != MSGPACK_MAP)
         return json_line(&w, &head, NULL, text);
-    if (rules->single != SINGLE_KEEP && single_member(rules, &head, *m, &node, &value))
+    if (rules->single != SINGLE_KEEP && single_member(rules, &head, *m, &node, &value)) {
+        if (rules->paths)
+            paths_capture(rules->paths, body);
         return single_line(&w, rules, &head, node, value, text);
+    }
     return rules->format == LINE_JSON ? json_line(&w, &head, record_node(rules), text)
                                       : pairs_line(&w, &head, record_node(rules), text);
 }

@@ -14,8 +14,8 @@ enum line_single { SINGLE_KEEP, SINGLE_DROP, SINGLE_DROP_RAW }; /* what becomes 
 struct line_rules {
     enum line_format format;
     enum line_single single;
-    bool ascii;                /* JSON: beyond ASCII as \uXXXX */
-    const struct paths *paths; /* what leaves the line */
+    bool ascii;          /* JSON: beyond ASCII as \uXXXX */
+    struct paths *paths; /* what leaves the line, and what is captured on the way; may be NULL */
 };
 
 /* A key of a map that is being written. */
@@ -34,7 +34,8 @@ struct line {
 
 enum line_status { LINE_OK, LINE_DAMAGED, LINE_NOMEM };
 
-/* Writes the value at *m, which moves behind it. *text is valid until the next call, and as long as the chunk. */
+/* Writes the value at *m, which moves behind it, and fills the slots of the paths. *text is valid until the next call,
+ * and as long as the chunk. */
 enum line_status line_write(struct line *line, const struct line_rules *rules, struct msgpack *m, struct view *text);
 
 /* The value as text of a label or of metadata, behind what is in `out`: strings as they are, bytes in hexadecimal,

@@ -20,7 +20,7 @@ struct logs {
     struct labels labels;
     struct rules metadata, metadata_maps;
     struct accessor tenant_key;
-    bool by_tenant, otel, captures;
+    bool by_tenant, otel;
     bool context; /* patterns name $RESOURCE, $SCOPE or $METADATA */
 
     /* of the chunk and record at hand */
@@ -177,7 +177,6 @@ static gcw_status logs_set(struct logs *l, gcw_writer *writer, const struct logs
         return no_memory(err);
     for (size_t i = 0; i < ARRAY_LEN(contexts); i++)
         l->context |= paths_know(&l->paths, contexts[i]);
-    l->captures = l->paths.slot_count > 0;
     l->source = (struct source){.paths = &l->paths, .line = &l->line, .ascii = l->line_rules.ascii};
     otel_group_end(&l->group);
     return GCW_OK;
@@ -317,11 +316,9 @@ static enum line_status metadata_make(struct logs *l, const struct event *e)
     return status;
 }
 
-static void capture(struct logs *l, const struct event *e, struct msgpack body)
+/* What patterns name beside the body. */
+static void context_capture(struct logs *l, const struct event *e)
 {
-    paths_capture(&l->paths, body);
-    if (!l->context)
-        return;
     const struct msgpack from[] = {l->group.resource, l->group.scope, e->metadata};
     for (size_t i = 0; i < ARRAY_LEN(contexts); i++)
         paths_capture_elsewhere(&l->paths, contexts[i], from[i]);
@@ -352,10 +349,9 @@ static gcw_status record_take(struct logs *l, const struct event *e, struct msgp
                               struct chunk_count *count)
 {
     struct view text;
-    struct msgpack body = *m;
     enum line_status status = line_write(&l->line, &l->line_rules, m, &text);
-    if (status == LINE_OK && l->captures)
-        capture(l, e, body);
+    if (status == LINE_OK && l->context)
+        context_capture(l, e);
     if (status == LINE_OK)
         status = metadata_make(l, e);
     if (status == LINE_NOMEM)

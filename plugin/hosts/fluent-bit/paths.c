@@ -111,7 +111,12 @@ bool paths_remove(struct paths *paths, const struct path_step *steps, size_t cou
 
 const struct path *path_of_top_key(const struct paths *paths, struct view key)
 {
-    for (uint32_t i = paths->top[key_hash(key)]; i; i = paths->nodes[i].same_hash)
+    return path_of_top_hash(paths, key, key_hash(key));
+}
+
+const struct path *path_of_top_hash(const struct paths *paths, struct view key, uint8_t hash)
+{
+    for (uint32_t i = paths->top[hash]; i; i = paths->nodes[i].same_hash)
         if (view_eq(paths->nodes[i].step.key, key))
             return &paths->nodes[i];
     return NULL;
@@ -149,7 +154,7 @@ static void below_forget(struct paths *paths, struct path *node)
 {
     if (node->slot >= 0)
         paths->slots[node->slot] = (struct msgpack){0};
-    node->seen = false;
+    node->seen = 0;
     for (uint32_t c = node->child; c; c = paths->nodes[c].sibling)
         below_forget(paths, &paths->nodes[c]);
 }
@@ -190,11 +195,11 @@ static bool value_capture(struct paths *paths, struct path *node, struct msgpack
 {
     const struct msgpack at = *m;
     struct msgpack_value head;
-    if (node->seen)
+    if (node->seen == paths->record)
         below_forget(paths, node);
     if (!msgpack_next(m, &head))
         return false;
-    node->seen = true;
+    node->seen = paths->record;
     if (node->slot >= 0)
         paths->slots[node->slot] = at;
     if (node->wanted_below && head.type == MSGPACK_MAP)
@@ -204,17 +209,27 @@ static bool value_capture(struct paths *paths, struct path *node, struct msgpack
     return msgpack_skip_rest(m, &head);
 }
 
+void paths_begin(struct paths *paths)
+{
+    paths->record++;
+    for (uint32_t i = 0; i < paths->slot_count; i++)
+        paths->slots[i] = (struct msgpack){0};
+}
+
 void paths_capture(struct paths *paths, struct msgpack body)
 {
-    if (paths->count == 0)
-        return;
-    below_forget(paths, paths->nodes);
-    value_capture(paths, paths->nodes, &body);
+    if (paths->count > 0)
+        value_capture(paths, paths->nodes, &body);
+}
+
+bool paths_capture_value(struct paths *paths, const struct path *node, struct msgpack *m)
+{
+    return value_capture(paths, &paths->nodes[node - paths->nodes], m);
 }
 
 void paths_capture_elsewhere(struct paths *paths, const char *key, struct msgpack value)
 {
     const struct path *found = paths->count ? path_of_top_key(paths, view_of(key)) : NULL;
-    if (found && !found->seen && !msgpack_at_end(&value))
-        member_capture(paths, found, &value);
+    if (found && found->seen != paths->record && !msgpack_at_end(&value))
+        paths_capture_value(paths, found, &value);
 }

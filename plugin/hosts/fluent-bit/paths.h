@@ -20,7 +20,7 @@ struct path {
     int32_t slot;       /* -1 = nobody asks for the value */
     bool removed;       /* from the line, with all below */
     bool removed_below, wanted_below;
-    bool seen; /* in the record at hand */
+    uint64_t seen; /* number of the record it was last seen in */
 };
 
 struct paths {
@@ -29,6 +29,7 @@ struct paths {
     uint32_t top[256];     /* the record's own keys, by hash */
     struct msgpack *slots; /* where in the record the value of each stands; p NULL = nowhere */
     uint32_t slot_count;
+    uint64_t record; /* number of the one at hand */
 };
 
 /* A hash for tables of a few keys, cheap to have: of the length and three bytes. */
@@ -48,12 +49,16 @@ bool paths_remove(struct paths *paths, const struct path_step *steps, size_t cou
 
 /* The node of a key or an element below `node` (NULL = nothing is known below), NULL if none. */
 const struct path *path_of_top_key(const struct paths *paths, struct view key);
+const struct path *path_of_top_hash(const struct paths *paths, struct view key, uint8_t hash);
 const struct path *path_of_key(const struct paths *paths, const struct path *node, struct view key);
 const struct path *path_of_element(const struct paths *paths, const struct path *node, uint32_t index);
 
-/* Fills the slots from a record's body: of a key that stands twice the last counts, as in the host. Damaged bodies fill
- * less. */
+/* A new record: all slots are empty. */
+void paths_begin(struct paths *paths);
+/* Fills slots from a record's body, or from the value at *m of a node, which moves behind it. Of a key that stands
+ * twice the last counts, as in the host. Damaged bytes fill less; false then. */
 void paths_capture(struct paths *paths, struct msgpack body);
+bool paths_capture_value(struct paths *paths, const struct path *node, struct msgpack *m);
 /* Fills what stands below one of the record's own keys from elsewhere, if the record did not have that key. */
 void paths_capture_elsewhere(struct paths *paths, const char *key, struct msgpack value);
 bool paths_know(const struct paths *paths, const char *key);

@@ -65,16 +65,27 @@ gcw_status rules_add(struct rules *r, struct rule *rule, gcw_error *err)
 /* ---- lists ---------------------------------------------------------------------------------------------------------
  */
 
+static size_t item_length(struct view list)
+{
+    bool quoted = false;
+    size_t n = 0;
+    for (; n < list.n && (quoted || list.p[n] != ','); n++) {
+        if (list.p[n] != '\'')
+            continue;
+        if (quoted && n + 1 < list.n && list.p[n + 1] == '\'')
+            n++; /* a quote in the key */
+        else
+            quoted = !quoted && n > 0 && list.p[n - 1] == '[';
+    }
+    return n;
+}
+
 bool list_next(struct view *list, struct view *item)
 {
     do {
-        bool quoted = false;
-        size_t n = 0;
         if (list->n == 0)
             return false;
-        for (; n < list->n && (quoted || list->p[n] != ','); n++)
-            if (list->p[n] == '\'' && (quoted || (n > 0 && list->p[n - 1] == '[')))
-                quoted = !quoted;
+        size_t n = item_length(*list);
         *item = view_trim(view_make(list->p, n));
         n += n < list->n;
         *list = view_make(list->p + n, list->n - n);

@@ -105,21 +105,29 @@ static inline const uint8_t *plain_put(const uint8_t *p, const uint8_t *stop, co
 /* Room is made a stretch at a time, so that a long text does not reserve six times its length. */
 #define STRETCH 1024
 
+/* Writes up to `stop`, or a character further: the spare bytes of the room made cover it. */
+static inline const uint8_t *stretch_put(struct buf *out, const uint8_t *p, const uint8_t *stop, const uint8_t *end,
+                                         const uint8_t *limit, bool ascii)
+{
+    uint8_t *d = out->p + out->n;
+    while (p < stop && (p = plain_put(p, stop, limit, &d)) < stop)
+        p = special_put(p, end, ascii, &d);
+    out->n = (size_t)(d - out->p);
+    return p;
+}
+
 bool text_quoted(struct buf *out, struct view text, bool ascii, const void *limit)
 {
     const uint8_t *p = (const uint8_t *)text.p, *const end = p + text.n;
-    if (!buf_reserve(out, 2))
+    if (!buf_reserve(out, MIN(text.n, (size_t)STRETCH) * 6 + 64))
         return false;
     out->p[out->n++] = '"';
-    do {
-        const uint8_t *stop = end - p > STRETCH ? p + STRETCH : end;
-        if (!buf_reserve(out, (size_t)(stop - p) * 6 + 48))
+    while (end - p > STRETCH) {
+        p = stretch_put(out, p, p + STRETCH, end, limit, ascii);
+        if (!buf_reserve(out, MIN((size_t)(end - p), (size_t)STRETCH) * 6 + 64))
             return false;
-        uint8_t *d = out->p + out->n;
-        while (p < stop && (p = plain_put(p, stop, limit, &d)) < stop)
-            p = special_put(p, end, ascii, &d); /* a sequence may reach past the stretch: the spare bytes cover it */
-        out->n = (size_t)(d - out->p);
-    } while (p < end);
+    }
+    stretch_put(out, p, end, end, limit, ascii);
     out->p[out->n++] = '"';
     return true;
 }
