@@ -190,7 +190,7 @@ static size_t point_count(const struct metric *metric)
     return 1;
 }
 
-/* The label set's first handle names it; so do the bounds, where there are any: running totals are theirs. */
+/* The label set's first handle names it, with the type and the bounds, if there are any: running totals are theirs. */
 static struct state *state_enter(struct metrics *m, const struct metric *metric, gcw_series *first)
 {
     struct keyed_walk walk = {0};
@@ -198,6 +198,7 @@ static struct state *state_enter(struct metrics *m, const struct metric *metric,
     size_t count = point_count(metric);
     m->key.n = 0;
     if (!buf_append(&m->key, &handle, sizeof handle) ||
+        !buf_append(&m->key, &metric->meta.type, sizeof metric->meta.type) ||
         !buf_append(&m->key, metric->bounds, metric->bound_count * sizeof *metric->bounds))
         return NULL;
     struct state *s = (struct state *)keyed_find(&m->states, &walk, buf_view(&m->key), m->now_ms);
