@@ -6,25 +6,18 @@
 
 #define KEY_MAX 64
 
-/* Every name that means something: index runs through gcw's options, the module's, and those carried over. */
+/* Every name that means something: gcw's options, the module's, and those carried over; NULL past the end. */
 static const char *name_at(size_t index)
 {
-    const gcw_option *o = gcw_option_at(index);
-    static _Atomic size_t ours; /* the same whoever counts */
-    if (ours == 0) {
-        size_t n = 0;
-        while (gcw_option_at(n))
-            n++;
-        ours = n;
-    }
-    if (o)
-        return o->name;
-    index -= ours;
-    if ((o = own_option_at(index)))
-        return o->name;
-    for (size_t own = 0; own_option_at(own); own++)
-        index--;
-    return carried_name_at(index);
+    const gcw_option *o;
+    size_t at = 0;
+    for (size_t i = 0; (o = gcw_option_at(i)); i++)
+        if (at++ == index)
+            return o->name;
+    for (size_t i = 0; (o = own_option_at(i)); i++)
+        if (at++ == index)
+            return o->name;
+    return carried_name_at(index - at);
 }
 
 static bool is_known(const char *key)
@@ -73,7 +66,7 @@ static void ask_slips(const struct reading *r, const char *name)
 /* Written with hyphens, or with nothing between the words. */
 static void ask_without_underscores(const struct reading *r, const char *name)
 {
-    char hyphens[KEY_MAX], joined[KEY_MAX];
+    char hyphens[KEY_MAX] = "", joined[KEY_MAX] = "";
     size_t n = 0, underscores = 0, len = strlen(name);
     if (len >= KEY_MAX)
         return;
