@@ -228,9 +228,9 @@ static void say_once(struct logs *l, enum said what, const char *text)
 static const char *tenant_of(struct logs *l)
 {
     struct msgpack_value v;
-    struct msgpack m = l->by_tenant ? accessor_value(&l->tenant_key, &l->source) : msgpack_over(NULL, 0);
     if (!l->by_tenant)
         return "";
+    struct msgpack m = accessor_value(&l->tenant_key, &l->source);
     bool found = m.p && msgpack_next(&m, &v);
     if (found && v.type == MSGPACK_STR && v.bytes.n > 0 && v.bytes.n <= TENANT_MAX) {
         memcpy(l->tenant, v.bytes.p, v.bytes.n);
@@ -402,7 +402,7 @@ static gcw_status event_take(struct logs *l, enum event_kind kind, const struct 
 gcw_status logs_chunk(struct logs *l, const void *data, size_t size, const char *tag, gcw_receipt *receipt,
                       size_t *done, struct chunk_count *count)
 {
-    struct msgpack m = msgpack_over(data, size);
+    struct msgpack m = msgpack_over(size > 0 ? data : "", size);
     ENSURE(*done <= size);
     m.p += *done;
     l->source.tag = view_of(tag);
@@ -416,7 +416,7 @@ gcw_status logs_chunk(struct logs *l, const void *data, size_t size, const char 
         gcw_status status = event_take(l, kind, &e, &m, receipt, count);
         if (status != GCW_OK)
             return status;
-        *done = (size_t)(m.p - (const uint8_t *)data);
+        *done = size - (size_t)(m.end - m.p);
     }
     *done = size;
     otel_group_end(&l->group);

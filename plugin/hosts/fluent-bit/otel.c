@@ -182,7 +182,7 @@ enum line_status otel_record(struct pairs *pairs, struct line *line, struct msgp
 void otel_group_end(struct otel_group *g)
 {
     pairs_clear(&g->pairs);
-    g->resource = g->scope = msgpack_over(NULL, 0);
+    g->resource = g->scope = msgpack_over("", 0);
 }
 
 void otel_group_free(struct otel_group *g)

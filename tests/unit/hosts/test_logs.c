@@ -249,8 +249,9 @@ static void test_any_number_of_label_sets_passes_through_a_bounded_table(void **
     qsort(a->text, a->count, sizeof *a->text, by_text);
     for (size_t i = 0; i < a->count; i++) {
         assert_true(i == 0 || strcmp(a->text[i - 1], a->text[i]) != 0);
-        free(a->text[i]);
+        free(i > 0 ? a->text[i - 1] : NULL);
     }
+    free(a->text[a->count - 1]);
     free(a);
     desk_free(&d);
 }
