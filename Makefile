@@ -1,6 +1,10 @@
 # gcw: one non-recursive Makefile; `make help` lists the targets.
 # Everything it makes goes below $(B) (default: build), one folder a variant (build, build/asan, ...).
 
+ifneq ($(V),1) # V=1 shows the commands
+MAKEFLAGS += -s --no-print-directory
+endif
+
 VERSION := 0.1.0
 SOVERSION := 0
 PREFIX ?= /usr/local
@@ -70,13 +74,21 @@ $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: proto/%.proto
 	@mkdir -p $(B)/gen
 	$(PROTOC_C) --c_out=$(B)/gen --proto_path=proto $<
 
-$(B)/obj/gen/%.o: $(B)/gen/%.c
+$(B)/obj/gen/%.o: $(B)/gen/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) -std=c11 $(OPT) -fPIC $(REPRO) -fvisibility=hidden -I$(B)/gen $(SAN) -c -o $@ $<
 
-# Generated headers exist before anything that may include them.
-$(B)/obj/%.o: %.c | $(GEN_C)
+# What was compiled with other flags, or before a library was there, is compiled again.
+$(B)/flags: FORCE
 	@mkdir -p $(@D)
+	@echo '$(CC) $(CFLAGS_ALL)' | cmp -s - $@ || echo '$(CC) $(CFLAGS_ALL)' > $@
+.PHONY: FORCE
+FORCE:
+
+# Generated headers exist before anything that may include them.
+$(B)/obj/%.o: %.c $(B)/flags | $(GEN_C)
+	@mkdir -p $(@D)
+	@echo '  CC      $@'
 	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 $(B)/libgcw.a: $(LIB_O) $(GEN_O)
@@ -178,8 +190,15 @@ FUZZ_SECONDS ?= 300
 fuzz: fuzz-build ## run each fuzz target for FUZZ_SECONDS (default 300)
 	tests/run fuzz $(FUZZ_SECONDS)
 
-.PHONY: test
-test: deps all unit-bins asan tsan clang fuzz-build sim-build ## everything: unit, sanitizers, short fuzz, real servers
+# What is installed decides how things are built: so these look for it first, and then begin anew.
+.PHONY: test demo bench now-test now-demo now-bench
+test demo bench: deps
+	$(MAKE) now-$@
+test: ## everything: unit, sanitizers, short fuzz, real servers
+demo: ## push this machine's metrics and a log file to a stand-in receiver, show what arrived
+bench: ## measure beside the peers: table, JSON and SVG below build/bench
+
+now-test: all unit-bins asan tsan clang fuzz-build sim-build
 	tests/run all
 
 .PHONY: test-unit test-system valgrind
@@ -198,14 +217,13 @@ $(B)/gcw.1: $(B)/gcw
 	$(B)/gcw help man gcw > $@
 $(B)/gcw.conf.5: $(B)/gcw
 	$(B)/gcw help man gcw.conf > $@
-docs: $(B)/gcw ## write doc/options.md from the option table
-	@mkdir -p doc
+docs: $(B)/gcw ## write doc/options.md and vendor-notes/answers.md from their tables
 	$(B)/gcw help options --markdown > doc/options.md
+	$(B)/gcw help answers --markdown > vendor-notes/answers.md
 
 # ---- the two commands, and installing ------------------------------------------------------------------------------------
 
-.PHONY: demo
-demo: deps all ## push this machine's metrics and a log file to a stand-in receiver, show what arrived
+now-demo: all
 	tests/demo $(B)/gcw
 
 # bench/bench_*.c are programs, what else lies beside them they share.
@@ -215,9 +233,9 @@ $(B)/bench/bin/%: $(B)/obj/bench/%.o $(BENCH_O) $(HOSTS_FB_O) $(B)/libgcw.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) -lsnappy
 
-.PHONY: bench bench-bins
+.PHONY: bench-bins
 bench-bins: $(BENCH_BIN)
-bench: deps all bench-bins ## measure beside the peers: table, JSON and SVG below build/bench
+now-bench: all bench-bins
 	bench/run --build $(B) $(BENCH_FLAGS)
 
 .PHONY: deps

@@ -124,6 +124,7 @@ struct logger {
 void log_line(const struct logger *log, gcw_log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 #include "base/disk.h"
+#include "base/latch.h"
 #include "base/plant.h"
 
 #endif

@@ -31,8 +31,8 @@ struct disk_ops {
 
 /* Makes the directory if need be (0700, its parent must exist) and locks it against a second process or writer; a
  * directory that others may write to is refused. The lock is held until disk_posix_close(). False with words in err.
- * `read_only`: the directory must exist, nothing in it is changed; a lock held by another is no error then, and
- * *locked tells of it. When the directory vanishes, open(DISK_CREATE) makes and locks it again. */
+ * `read_only`: the directory must exist, nothing in it is changed or locked; *locked tells whether a writer has it.
+ * When the directory vanishes, open(DISK_CREATE) makes and locks it again. */
 bool disk_posix_open(const char *path, bool read_only, struct disk_ops *out, bool *locked, gcw_error *err);
 void disk_posix_close(struct disk_ops *disk); /* {0} is fine */
 

@@ -26,13 +26,27 @@ static void handles_close(struct posix *p)
     p->lock = p->dir = -1;
 }
 
+/* Two locks on one file: flock() keeps a second writer out; the shared one is a mark that others can see without taking
+ * anything (F_OFD_GETLK), so that looking at a directory never gets in the way of a writer that starts. */
 static int lock_take(struct posix *p)
 {
+    struct flock mark = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
     /* read-only, as the file system may become: a file open for writing would be in the way */
-    p->lock = openat(p->dir, LOCK_NAME, O_RDONLY | (p->read_only ? 0 : O_CREAT) | O_CLOEXEC | O_NOFOLLOW, 0600);
+    p->lock = openat(p->dir, LOCK_NAME, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (p->lock < 0 || flock(p->lock, LOCK_EX | LOCK_NB) != 0)
+        return -errno;
+    return fcntl(p->lock, F_OFD_SETLK, &mark) == 0 ? 0 : -errno;
+}
+
+static int lock_look(struct posix *p)
+{
+    struct flock mark = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    p->lock = openat(p->dir, LOCK_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (p->lock < 0)
-        return p->read_only && errno == ENOENT ? 0 : -errno;
-    return flock(p->lock, LOCK_EX | LOCK_NB) == 0 ? 0 : -errno;
+        return errno == ENOENT ? 0 : -errno;
+    if (fcntl(p->lock, F_OFD_GETLK, &mark) != 0)
+        return -errno;
+    return mark.l_type == F_UNLCK ? 0 : -EWOULDBLOCK;
 }
 
 /* 0, or -errno; -EPERM: others may write to it; -EWOULDBLOCK: locked. */
@@ -46,7 +60,7 @@ static int handles_open(struct posix *p)
     if (rc == 0 && !p->read_only && (st.st_mode & (S_IWGRP | S_IWOTH)))
         rc = -EPERM;
     if (rc == 0)
-        rc = lock_take(p);
+        rc = p->read_only ? lock_look(p) : lock_take(p);
     if (rc < 0 && !(p->read_only && rc == -EWOULDBLOCK))
         handles_close(p);
     return rc;

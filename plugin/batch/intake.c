@@ -99,6 +99,14 @@ static inline void stripe_commit(struct stripe *s, uint32_t size, uint64_t wire,
     }
 }
 
+/* Series are mostly appended to in the order of interning, in which they mostly lie in memory one behind the other: a
+ * guess where the one after next is, for the cost of an addition. Nothing is read if it is wrong. */
+static inline void prefetch_next(const struct interned *series)
+{
+    uintptr_t stride = (sizeof *series + series->block_len + 8 + 15) & ~(uintptr_t)15; /* malloc's */
+    __builtin_prefetch((const void *)((uintptr_t)series + 4 * stride));
+}
+
 gcw_status batch_sample(struct destination *d, struct interned *series, uint64_t value_bits, int64_t time_ms,
                         struct gcw_receipt *receipt)
 {
@@ -106,13 +114,14 @@ gcw_status batch_sample(struct destination *d, struct interned *series, uint64_t
     uint64_t wire = series->block_len + SAMPLE_WIRE;
     struct stripe *s = &d->stripe[series->stripe];
     gcw_status status = GCW_OK;
-    pthread_mutex_lock(&s->lock);
+    prefetch_next(series);
+    latch_take(&s->lock);
     struct record_sample *r = stripe_room(d, s, size, wire, receipt, &status);
     if (r) {
         *r = (struct record_sample){{size, RECORD_SAMPLE}, series, value_bits, time_ms};
         stripe_commit(s, size, wire, receipt);
     }
-    pthread_mutex_unlock(&s->lock);
+    latch_give(&s->lock);
     return status;
 }
 
@@ -146,7 +155,7 @@ gcw_status batch_sample_inline(struct destination *d, struct view block, uint64_
     uint64_t wire = block.n + SAMPLE_WIRE;
     struct stripe *s = &d->stripe[stripe_index(d, hash, spread)];
     struct record_sample_inline *r = NULL;
-    pthread_mutex_lock(&s->lock);
+    latch_take(&s->lock);
     gcw_status status = stripe_see(s, guard, block, hash);
     if (status == GCW_OK)
         r = stripe_room(d, s, size, wire, receipt, &status);
@@ -155,7 +164,7 @@ gcw_status batch_sample_inline(struct destination *d, struct view block, uint64_
         memcpy(r->block, block.p, block.n);
         stripe_commit(s, size, wire, receipt);
     }
-    pthread_mutex_unlock(&s->lock);
+    latch_give(&s->lock);
     return status;
 }
 
@@ -166,7 +175,7 @@ gcw_status batch_entry(struct destination *d, struct interned *stream, struct vi
     uint64_t wire = line.n + metadata.n + ENTRY_WIRE;
     struct stripe *s = &d->stripe[stream->stripe];
     gcw_status status = GCW_OK;
-    pthread_mutex_lock(&s->lock);
+    latch_take(&s->lock);
     struct record_entry *r = stripe_room(d, s, size, wire, receipt, &status);
     if (r) {
         *r = (struct record_entry){{size, RECORD_ENTRY}, stream, time_ns, NULL, (uint32_t)line.n, (uint32_t)metadata.n};
@@ -176,7 +185,7 @@ gcw_status batch_entry(struct destination *d, struct interned *stream, struct vi
             memcpy(r->text + line.n, metadata.p, metadata.n);
         stripe_commit(s, size, wire, receipt);
     }
-    pthread_mutex_unlock(&s->lock);
+    latch_give(&s->lock);
     return status;
 }
 
@@ -187,7 +196,7 @@ gcw_status batch_metadata(struct destination *d, gcw_metric_type type, struct vi
     uint32_t size = aligned(sizeof(struct record_metadata) + text);
     struct stripe *s = &d->stripe[0];
     gcw_status status = GCW_OK;
-    pthread_mutex_lock(&s->lock);
+    latch_take(&s->lock);
     struct record_metadata *r = stripe_room(d, s, size, text + 32, NULL, &status);
     if (r) {
         *r = (struct record_metadata){
@@ -200,7 +209,7 @@ gcw_status batch_metadata(struct destination *d, gcw_metric_type type, struct vi
         s->open->used += size; /* not a record of the user's: not counted */
         s->open->wire_bytes += text + 32;
     }
-    pthread_mutex_unlock(&s->lock);
+    latch_give(&s->lock);
     return status;
 }
 
@@ -208,7 +217,7 @@ void batch_release(struct destination *d, struct interned *label_set)
 {
     const uint32_t size = sizeof(struct record_release);
     struct stripe *s = &d->stripe[label_set->stripe];
-    pthread_mutex_lock(&s->lock);
+    latch_take(&s->lock);
     gcw_status status = GCW_OK;
     if (!s->open || s->open->cap - s->open->used < size)
         status = stripe_renew(d, s, size, true);
@@ -218,7 +227,7 @@ void batch_release(struct destination *d, struct interned *label_set)
         *r = (struct record_release){{size, RECORD_RELEASE}, label_set};
         s->open->used += size;
     }
-    pthread_mutex_unlock(&s->lock);
+    latch_give(&s->lock);
     /* out of memory for 32 KiB: the label set stays until the table goes. Nothing points at it any more, so it leaks
      * until then; there is no other way to know that its records have been encoded. */
 }
@@ -234,9 +243,9 @@ uint64_t batcher_accepted(const struct batcher *cb, gcw_signal signal)
         if (d->signal != signal)
             continue;
         for (unsigned i = 0; i < d->stripes; i++) {
-            pthread_mutex_lock(&d->stripe[i].lock);
+            latch_take(&d->stripe[i].lock);
             n += d->stripe[i].accepted;
-            pthread_mutex_unlock(&d->stripe[i].lock);
+            latch_give(&d->stripe[i].lock);
         }
     }
     return n;
@@ -251,9 +260,9 @@ void route_sweep(struct route *r)
         struct stripe *s = &d->stripe[i];
         if (s->route != r)
             continue;
-        pthread_mutex_lock(&s->lock);
+        latch_take(&s->lock);
         if (s->open && s->open->used > 0)
             stripe_hand_over(s);
-        pthread_mutex_unlock(&s->lock);
+        latch_give(&s->lock);
     }
 }

@@ -92,7 +92,7 @@ struct route {
 
 /* Padded so that two stripes' locks never share a cache line. */
 struct stripe {
-    pthread_mutex_t lock;
+    struct latch lock;
     struct chunk *open; /* NULL = none */
     struct route *route;
     uint64_t accepted;

@@ -35,7 +35,6 @@ static void destination_free(struct destination *d)
         if (d->stripe[i].open)
             chunk_give(d->batcher, d->stripe[i].open);
         fingerprints_free(&d->stripe[i].seen);
-        pthread_mutex_destroy(&d->stripe[i].lock);
     }
     for (unsigned i = 0; d->route && i < d->lanes; i++)
         chunks_free(d->batcher, d->route[i].first);
@@ -96,7 +95,6 @@ static struct destination *destination_new(struct batcher *b, gcw_signal signal,
     d->tenant = strdup(tenant);
     d->route = calloc(lanes, sizeof *d->route);
     for (unsigned i = 0; i < stripes && d->route; i++) {
-        pthread_mutex_init(&d->stripe[i].lock, NULL);
         d->stripe[i].route = &d->route[i % lanes];
         d->stripe[i].seen_since_ms = clock_mono_ms();
         d->stripes = i + 1;

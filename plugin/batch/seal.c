@@ -61,7 +61,7 @@ size_t sealer_scratch_bytes(const struct sealer *s)
 
 /* What a walk over the batch gathers. */
 struct tally {
-    uint64_t records, metadata;
+    uint64_t records, metadata, releases;
     int64_t first_time, last_time;
 };
 
@@ -126,6 +126,7 @@ static bool encode_metrics(struct sealer *s, const struct batch *batch, struct t
                 ok = put_metadata(s, (const void *)head, t);
             } else {
                 ENSURE(head->kind == RECORD_RELEASE);
+                t->releases++;
             }
         }
     return ok;
@@ -155,8 +156,10 @@ static bool gather_runs(struct sealer *s, const struct batch *batch, struct tall
 {
     for (struct chunk *c = batch->first; c; c = c->next)
         for (uint32_t at = 0; at < c->used; at += chunk_record(c, at)->size) {
-            if (chunk_record(c, at)->kind != RECORD_ENTRY)
+            if (chunk_record(c, at)->kind != RECORD_ENTRY) {
+                t->releases++;
                 continue;
+            }
             struct record_entry *r = (struct record_entry *)(void *)(c->data + at);
             struct run *run = run_of(s, r->stream);
             if (!run)
@@ -334,7 +337,8 @@ bool sealer_seal(struct sealer *s, struct batch *batch, struct sealed **out)
         ok = (*out = sealed_make(s, batch, &t)) != NULL;
     if (!ok)
         return false;
-    destroy_released(batch);
+    if (t.releases > 0) /* else the walk would be for nothing, over memory that has left the caches */
+        destroy_released(batch);
     scratch_trim(&s->raw, MAX(batch->wire_bytes, 2 * MIB));
     scratch_trim(&s->packed, MAX(batch->wire_bytes, 2 * MIB));
     return true;

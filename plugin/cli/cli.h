@@ -54,8 +54,10 @@ int cli_parse(const struct cli_command *command, int argc, char **argv,
 void help_command(FILE *out, const struct cli_command *command);
 void help_overview(FILE *out);
 int help_version(void);
-int help_reference(int argc, char **argv); /* `gcw help options [--markdown]`, `gcw help man gcw|gcw.conf` */
-void help_man_gcw(FILE *out);              /* gcw(1), roff */
-void help_man_conf(FILE *out);             /* gcw.conf(5), roff */
+/* `gcw help options [--markdown]`, `gcw help answers [--markdown]`, `gcw help man gcw|gcw.conf` */
+int help_reference(int argc, char **argv);
+void help_answers(FILE *out, bool markdown); /* answers.c */
+void help_man_gcw(FILE *out);                /* gcw(1), roff */
+void help_man_conf(FILE *out);               /* gcw.conf(5), roff */
 
 #endif

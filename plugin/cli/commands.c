@@ -1,6 +1,7 @@
 /* The table of subcommands and of exit codes. */
 #include <string.h>
 
+#include "cli/check.h"
 #include "cli/cli.h"
 #include "cli/push.h"
 #include "cli/queue/queue_cmd.h"
@@ -38,6 +39,20 @@ const struct cli_command cli_commands[] = {
         "gcw push logs -c /etc/gcw.conf --timestamp-key time --label-key level --metadata-key trace_id app.json",
         push_logs_options,
         push_logs_main,
+    },
+    {
+        "check",
+        "try URLs, tenants, token and scope on the receivers",
+        "[OPTION]...",
+        "Checks the configuration, then sends each receiver that is configured one push without records, signed as the "
+        "writer would, and says what came of it: whether the URL takes pushes, whether tenant and token belong "
+        "together, "
+        "whether the token has the scope; and what to look at when not. Nothing is stored. Exit code 0 when every "
+        "receiver said yes, 1 when one did not, 2 when the configuration is wrong.",
+        "gcw check -c /etc/gcw.conf\n"
+        "gcw check --logs-url https://logs-prod-006.grafana.net --logs-tenant 654321 --token-file token",
+        check_options,
+        check_main,
     },
     {
         "receive",

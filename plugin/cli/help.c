@@ -102,6 +102,7 @@ void help_overview(FILE *out)
         fprintf(out, "  gcw %-14s %s\n", cli_commands[i].name, cli_commands[i].summary);
     fprintf(out, "  gcw help COMMAND   its options (also: gcw COMMAND --help)\n"
                  "  gcw help options   every configuration option\n"
+                 "  gcw help answers   what each answer of a receiver means\n"
                  "  gcw --version\n");
 }
 
@@ -142,7 +143,9 @@ int help_reference(int argc, char **argv)
     const char *which = argc > 1 ? argv[1] : "";
     if (strcmp(argv[0], "options") == 0)
         return strcmp(which, "--markdown") == 0 ? print_buf(config_reference_markdown(&b), &b) : options_text();
-    if (strcmp(which, "gcw") == 0)
+    if (strcmp(argv[0], "answers") == 0)
+        help_answers(stdout, strcmp(which, "--markdown") == 0);
+    else if (strcmp(which, "gcw") == 0)
         help_man_gcw(stdout);
     else if (strcmp(which, "gcw.conf") == 0)
         help_man_conf(stdout);

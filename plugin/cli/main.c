@@ -26,7 +26,7 @@ static int help(int argc, char **argv)
         help_overview(stdout);
         return EXIT_ALL_DELIVERED;
     }
-    if (strcmp(argv[0], "options") == 0 || strcmp(argv[0], "man") == 0)
+    if (strcmp(argv[0], "options") == 0 || strcmp(argv[0], "answers") == 0 || strcmp(argv[0], "man") == 0)
         return help_reference(argc, argv);
     const struct cli_command *c = command_find(argc, argv, &words);
     if (!c) {

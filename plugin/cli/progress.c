@@ -75,17 +75,18 @@ void progress_stop(struct push *p)
 /* ---- summary -------------------------------------------------------------------------------------------------------
  */
 
-static void summary_json(const struct push *p, const gcw_signal_stats *g, uint64_t ms)
+static void summary_json(const struct push *p, const gcw_stats *all, uint64_t ms)
 {
+    const gcw_signal_stats *g = &all->signal[p->signal];
     printf("{\"signal\":\"%s\",\"in\":%" PRIu64 ",\"recovered\":%" PRIu64 ",\"on_disk\":%" PRIu64
            ",\"delivered\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"expired\":%" PRIu64 ",\"dropped\":%" PRIu64
            ",\"refused\":%" PRIu64 ",\"malformed_lines\":%" PRIu64 ",\"changed\":%" PRIu64 ",\"metadata\":%" PRIu64
            ",\"requests\":%" PRIu64 ",\"retries\":%" PRIu64 ",\"bytes_read\":%" PRIu64 ",\"bytes_raw\":%" PRIu64
-           ",\"bytes_sent\":%" PRIu64 ",\"milliseconds\":%" PRIu64 "}\n",
+           ",\"bytes_sent\":%" PRIu64 ",\"disk_syncs\":%" PRIu64 ",\"milliseconds\":%" PRIu64 "}\n",
            gcw_signal_name(p->signal), g->accepted + p->refused, g->recovered, g->pending, g->outcome[GCW_DELIVERED],
            g->outcome[GCW_REJECTED], g->outcome[GCW_EXPIRED], g->outcome[GCW_DROPPED], p->refused, p->malformed,
            g->changed, g->metadata_sent, g->requests, g->retries, atomic_load(&p->read_bytes), g->bytes_raw,
-           g->bytes_sent, ms);
+           g->bytes_sent, all->disk_syncs, ms);
 }
 
 static void summary_text(const struct push *p, const gcw_signal_stats *g, uint64_t ms)
@@ -111,7 +112,7 @@ void summary_print(const struct push *p, const gcw_stats *s)
 {
     uint64_t ms = clock_mono_ms() - p->started_ms;
     if (p->summary == SUMMARY_JSON)
-        summary_json(p, &s->signal[p->signal], ms);
+        summary_json(p, s, ms);
     else if (p->summary == SUMMARY_TEXT && !p->quiet)
         summary_text(p, &s->signal[p->signal], ms);
 }

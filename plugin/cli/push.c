@@ -33,16 +33,11 @@ bool push_interrupted(void) { return signals_seen > 0; }
 /* ---- options -------------------------------------------------------------------------------------------------------
  */
 
-static int fail(const struct push *p, const char *text)
-{
-    fprintf(stderr, "gcw %s: %s\n", p->command->name, text);
-    return -1;
-}
+static int fail(const struct push *p, const char *text) { return settings_fail(&p->settings, text); }
 
 static int set_key(struct push *p, const char *key, const char *value)
 {
-    gcw_error err;
-    return gcw_config_set(p->config, key, value, &err) == GCW_OK ? 0 : fail(p, err.text);
+    return settings_key(&p->settings, key, value);
 }
 
 static int set_signal_key(struct push *p, const char *what, const char *value)
@@ -50,21 +45,6 @@ static int set_signal_key(struct push *p, const char *what, const char *value)
     char key[64];
     snprintf(key, sizeof key, "%s_%s", gcw_signal_name(p->signal), what);
     return set_key(p, key, value);
-}
-
-static int set_pair(struct push *p, const char *pair)
-{
-    const char *eq = strchr(pair, '=');
-    if (!eq)
-        return fail(p, "--set: needs KEY=VALUE");
-    char *key = strndup(pair, (size_t)(eq - pair));
-    int result = !key ? fail(p, "out of memory")
-                 : strcmp(key, "token") == 0
-                     ? fail(p, "--set token: a token on the command line can be read by every user of the "
-                               "machine; use --token-file or GCW_TOKEN")
-                     : set_key(p, key, eq + 1);
-    free(key);
-    return result;
 }
 
 static int add_label(struct push *p, const char *pair)
@@ -75,14 +55,6 @@ static int add_label(struct push *p, const char *pair)
     for (; *pair && ok; pair++)
         ok = (*pair != ',' && *pair != '\\' ? true : buf_puts(&p->labels, "\\")) && buf_append(&p->labels, pair, 1);
     return ok ? 0 : fail(p, "out of memory");
-}
-
-static int set_duration(struct push *p, const char *name, const char *arg, uint64_t *out)
-{
-    if (parse_duration(view_of(arg), out) && *out <= INT32_MAX)
-        return 0;
-    fprintf(stderr, "gcw %s: --%s: \"%s\" is not a duration such as 500ms, 30s or 5m\n", p->command->name, name, arg);
-    return -1;
 }
 
 static int set_summary(struct push *p, const char *arg)
@@ -96,13 +68,6 @@ static int set_summary(struct push *p, const char *arg)
     return fail(p, "--summary: text, json or none");
 }
 
-static int load_file(struct push *p, const char *path)
-{
-    gcw_error err;
-    p->config_given = true;
-    return gcw_config_load_file(p->config, path, &err) == GCW_OK ? 0 : fail(p, err.text);
-}
-
 static int option_apply(struct push *p, const char *name, const char *arg)
 {
     if (strcmp(name, "url") == 0 || strcmp(name, "tenant") == 0)
@@ -112,11 +77,11 @@ static int option_apply(struct push *p, const char *name, const char *arg)
     if (strcmp(name, "label") == 0)
         return add_label(p, arg);
     if (strcmp(name, "set") == 0)
-        return set_pair(p, arg);
+        return settings_pair(&p->settings, arg);
     if (strcmp(name, "timeout") == 0)
-        return set_duration(p, name, arg, &p->end_timeout_ms);
+        return settings_duration(&p->settings, name, arg, &p->end_timeout_ms);
     if (strcmp(name, "signal-timeout") == 0)
-        return set_duration(p, name, arg, &p->signal_timeout_ms);
+        return settings_duration(&p->settings, name, arg, &p->signal_timeout_ms);
     if (strcmp(name, "summary") == 0)
         return set_summary(p, arg);
     if (strcmp(name, "verbose") == 0)
@@ -139,40 +104,18 @@ bool push_option(struct push *p, const struct cli_option *o, const char *arg, bo
     return false;
 }
 
-/* Configuration files come first whatever their place on the command line, then the environment, then the options. */
-static int load_base(struct push *p, int argc, char **argv)
-{
-    gcw_error err;
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        const char *path = NULL;
-        if ((strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0) && i + 1 < argc)
-            path = argv[++i];
-        else if (strncmp(argv[i], "--config=", 9) == 0)
-            path = argv[i] + 9;
-        else if (strncmp(argv[i], "-c", 2) == 0 && argv[i][2])
-            path = argv[i] + 2;
-        if (path && load_file(p, path) != 0)
-            return -1;
-    }
-    const char *path = getenv("GCW_CONFIG");
-    if (!p->config_given && path && *path && load_file(p, path) != 0)
-        return -1;
-    return gcw_config_load_env(p->config, &err) == GCW_OK ? 0 : fail(p, err.text);
-}
-
 int push_init(struct push *p, gcw_signal signal, const char *command, int argc, char **argv)
 {
     *p = (struct push){.signal = signal, .end_timeout_ms = 60000, .signal_timeout_ms = 10000};
-    p->command = cli_command_named(command);
-    p->config = gcw_config_new();
-    if (!p->config)
+    p->settings = (struct settings){cli_command_named(command), gcw_config_new()};
+    if (!p->settings.config)
         return fail(p, "out of memory");
     /* the tool's own defaults, which file, environment and --set may change */
     if (set_key(p, "memory_limit", defaults[signal].memory_limit) != 0 ||
         set_signal_key(p, "batch_bytes", defaults[signal].batch_bytes) != 0 || set_key(p, "overflow", "block") != 0 ||
         set_key(p, "log_level", "warn") != 0)
         return -1;
-    return load_base(p, argc, argv);
+    return settings_load(&p->settings, argc, argv);
 }
 
 /* ---- input ---------------------------------------------------------------------------------------------------------
@@ -184,10 +127,10 @@ static void tell(struct push *p, uint64_t line, const char *why, struct view tex
         return;
     char clean[120];
     text_clean(clean, sizeof clean, text.p ? text.p : "", text.n);
-    fprintf(stderr, "gcw %s: %s:%llu: %s%s%s%s\n", p->command->name, p->file, (unsigned long long)line, why,
+    fprintf(stderr, "gcw %s: %s:%llu: %s%s%s%s\n", p->settings.command->name, p->file, (unsigned long long)line, why,
             text.n ? ": `" : "", clean, text.n ? "`" : "");
     if (p->told == TELL_MAX)
-        fprintf(stderr, "gcw %s: further lines like these are counted, not named\n", p->command->name);
+        fprintf(stderr, "gcw %s: further lines like these are counted, not named\n", p->settings.command->name);
 }
 
 void push_malformed(struct push *p, uint64_t line, const char *why, struct view text)
@@ -232,7 +175,7 @@ static gcw_status read_input(struct push *p, const struct push_source *source, i
         status = source->feed(source->ctx, data, (size_t)n);
     }
     if (n < 0) {
-        fprintf(stderr, "gcw %s: %s: %s\n", p->command->name, p->file, strerror(errno));
+        fprintf(stderr, "gcw %s: %s: %s\n", p->settings.command->name, p->file, strerror(errno));
         p->unreadable = true;
     }
     return status == GCW_OK ? source->end(source->ctx) : status;
@@ -244,13 +187,13 @@ static void push_file(struct push *p, const struct push_source *source, const ch
     int fd = standard_input ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
     p->file = standard_input ? "standard input" : name;
     if (fd < 0) {
-        fprintf(stderr, "gcw %s: %s: %s\n", p->command->name, name, strerror(errno));
+        fprintf(stderr, "gcw %s: %s: %s\n", p->settings.command->name, name, strerror(errno));
         p->unreadable = true;
         return;
     }
     gcw_status status = read_input(p, source, fd, data);
     if (status != GCW_OK && status != GCW_ERR_CLOSED)
-        fprintf(stderr, "gcw %s: %s: %s\n", p->command->name, p->file, gcw_strerror(status));
+        fprintf(stderr, "gcw %s: %s: %s\n", p->settings.command->name, p->file, gcw_strerror(status));
     if (!standard_input)
         close(fd);
 }
@@ -313,8 +256,8 @@ static int memory_follow(struct push *p)
     char key[64], batch[32], limit[32], more[32];
     uint64_t bytes = 0;
     snprintf(key, sizeof key, "%s_batch_bytes", gcw_signal_name(p->signal));
-    if (gcw_config_get(p->config, key, batch, sizeof batch) != GCW_OK ||
-        gcw_config_get(p->config, "memory_limit", limit, sizeof limit) != GCW_OK ||
+    if (gcw_config_get(p->settings.config, key, batch, sizeof batch) != GCW_OK ||
+        gcw_config_get(p->settings.config, "memory_limit", limit, sizeof limit) != GCW_OK ||
         strcmp(limit, defaults[p->signal].memory_limit) != 0 || !parse_size(view_of(batch), &bytes))
         return 0;
     uint64_t had = 0;
@@ -331,7 +274,8 @@ static int config_finish(struct push *p)
         return -1;
     char overflow[32];
     /* blocked appends come back now and then to look for signals */
-    if (gcw_config_get(p->config, "overflow", overflow, sizeof overflow) == GCW_OK && strcmp(overflow, "block") == 0)
+    if (gcw_config_get(p->settings.config, "overflow", overflow, sizeof overflow) == GCW_OK &&
+        strcmp(overflow, "block") == 0)
         return set_key(p, "block_timeout", "200ms");
     return 0;
 }
@@ -348,7 +292,7 @@ int push_run(struct push *p, const struct push_source *source, int files, char *
         free(data);
         return EXIT_USAGE;
     }
-    if (!(p->writer = gcw_writer_open(p->config, NULL, &err))) {
+    if (!(p->writer = gcw_writer_open(p->settings.config, NULL, &err))) {
         fail(p, err.text);
         free(data);
         return EXIT_USAGE;
@@ -370,6 +314,6 @@ int push_run(struct push *p, const struct push_source *source, int files, char *
 
 void push_free(struct push *p)
 {
-    gcw_config_free(p->config);
+    gcw_config_free(p->settings.config);
     buf_free(&p->labels);
 }

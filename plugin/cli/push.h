@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 
 #include "base/base.h"
-#include "cli/cli.h"
+#include "cli/settings.h"
 
 const struct cli_option *push_metrics_options(size_t *count);
 const struct cli_option *push_logs_options(size_t *count);
@@ -15,13 +15,12 @@ int push_logs_main(int argc, char **argv);
 
 struct push {
     gcw_signal signal;
-    const struct cli_command *command;
-    gcw_config *config;
+    struct settings settings;
     gcw_writer *writer;
 
     /* options */
     struct buf labels; /* value for metrics_labels / logs_labels */
-    bool quiet, progress, config_given;
+    bool quiet, progress;
     enum { SUMMARY_TEXT, SUMMARY_JSON, SUMMARY_NONE } summary;
     uint64_t end_timeout_ms, signal_timeout_ms;
 

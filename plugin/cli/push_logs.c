@@ -38,6 +38,7 @@ struct logs {
     struct lines lines;
     struct json_reader *reader;
     gcw_stream *stream; /* of entries without labels of their own */
+    int64_t now_ns; /* when the piece at hand was read */
     int64_t last_ns;
     bool confirm;
     gcw_receipt *receipt; /* of the piece at hand, with --confirm */
@@ -91,11 +92,10 @@ static int set(void *ctx, const struct cli_option *o, const char *arg)
 /* ---- lines to writer
  * ------------------------------------------------------------------------------------------------- */
 
-/* Two lines never get the same time: Loki keeps one of two equal entries. */
+/* A line without a time has that of its piece. Two never get the same: Loki keeps one of two equal entries. */
 static int64_t now_unique(struct logs *l)
 {
-    int64_t now = gcw_now_ns();
-    l->last_ns = now > l->last_ns ? now : l->last_ns + 1;
+    l->last_ns = MAX(l->now_ns, l->last_ns + 1);
     return l->last_ns;
 }
 
@@ -194,6 +194,7 @@ static gcw_status feed(void *ctx, const char *data, size_t n)
 {
     struct logs *l = ctx;
     gcw_status status = receipt_open(l);
+    l->now_ns = gcw_now_ns();
     return status == GCW_OK ? receipt_close(l, lines_feed(&l->lines, data, n, on_line, l)) : status;
 }
 
@@ -225,7 +226,7 @@ static int json_open(struct logs *l)
 static int default_label(struct logs *l)
 {
     char configured[16];
-    gcw_config_get(l->push.config, "logs_labels", configured, sizeof configured);
+    gcw_config_get(l->push.settings.config, "logs_labels", configured, sizeof configured);
     if (l->push.labels.n > 0 || *configured || l->json.label_count > 0)
         return 0;
     return buf_puts(&l->push.labels, "job=gcw") ? 0 : fail("out of memory");
@@ -243,7 +244,7 @@ int push_logs_main(int argc, char **argv)
     const struct push_source source = {&l, ready, begin, feed, end};
     int code = EXIT_USAGE;
     if (push_init(&l.push, GCW_LOGS, "push logs", argc, argv) == 0) {
-        int first = cli_parse(l.push.command, argc, argv, set, &l);
+        int first = cli_parse(l.push.settings.command, argc, argv, set, &l);
         if (first >= 0 && json_open(&l) == 0 && default_label(&l) == 0)
             code = push_run(&l.push, &source, argc - first, argv + first);
     }

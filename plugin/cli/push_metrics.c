@@ -3,6 +3,7 @@
 
 #include "cli/push.h"
 #include "input/input.h"
+#include "writer/writer.h"
 
 static const struct cli_option options[] = {
     {"format", 'f', "FORMAT", "Input",
@@ -20,6 +21,7 @@ struct metrics {
     struct push push;
     enum { FORMAT_AUTO, FORMAT_TEXT, FORMAT_OPENMETRICS } format;
     struct exposition *parser;
+    struct sample_source *samples;
     int64_t now_ms; /* time of samples without one: when their piece was read */
 };
 
@@ -48,8 +50,8 @@ static void on_sample(void *ctx, const struct exposition_sample *s)
     gcw_error err;
     gcw_status status;
     do
-        status = gcw_sample_write_bits(m->push.writer, s->labels, s->count, s->value_bits,
-                                       s->has_time ? s->time_ms : m->now_ms, NULL, &err);
+        status = sample_source_write(m->samples, s->labels, s->count, s->again, s->value_bits,
+                                     s->has_time ? s->time_ms : m->now_ms, &err);
     while (status == GCW_ERR_TIMEOUT && !push_interrupted()); /* the budget is used up: wait on, unless asked to stop */
     if (status != GCW_OK && status != GCW_ERR_DROPPED)
         push_refused(&m->push, s->line, status == GCW_ERR_TIMEOUT ? "not read any more: interrupted" : err.text);
@@ -80,7 +82,9 @@ static gcw_status begin(void *ctx, const char *head, size_t head_len, const char
                                                                : EXPOSITION_OPENMETRICS;
     exposition_free(m->parser);
     m->parser = exposition_new(format, &h);
-    return m->parser ? GCW_OK : GCW_ERR_NOMEM;
+    if (!m->samples)
+        m->samples = sample_source_new(m->push.writer);
+    return m->parser && m->samples ? GCW_OK : GCW_ERR_NOMEM;
 }
 
 static gcw_status feed(void *ctx, const char *data, size_t n)
@@ -102,11 +106,12 @@ int push_metrics_main(int argc, char **argv)
     const struct push_source source = {&m, NULL, begin, feed, end};
     int code = EXIT_USAGE;
     if (push_init(&m.push, GCW_METRICS, "push metrics", argc, argv) == 0) {
-        int first = cli_parse(m.push.command, argc, argv, set, &m);
+        int first = cli_parse(m.push.settings.command, argc, argv, set, &m);
         if (first >= 0)
             code = push_run(&m.push, &source, argc - first, argv + first);
     }
     exposition_free(m.parser);
+    sample_source_free(m.samples);
     push_free(&m.push);
     return code;
 }

@@ -33,6 +33,12 @@ static const struct answer_row rows[] = {
     {BOTH, END_ANSWERED, 300, 399, NULL, ACTION_PARK, "redirected; credentials are not sent on", CHECK_URL,
      "RFC 9110 15.4"},
 
+    {BOTH, END_ANSWERED, 400, 400, "SSL certificate", ACTION_PARK, "the receiver wants a client certificate",
+     "check client_cert and client_key", "nginx ngx_http_special_response.c, codes 495 and 496"},
+    {BOTH, END_ANSWERED, 400, 400, "plain HTTP request was sent to HTTPS port", ACTION_PARK,
+     "the receiver speaks TLS there", "check the URL: https is wanted", "nginx ngx_http_special_response.c, code 497"},
+    {BOTH, END_ANSWERED, 400, 400, "Client sent an HTTP request to an HTTPS server", ACTION_PARK,
+     "the receiver speaks TLS there", "check the URL: https is wanted", "Go net/http, server.go"},
     {METRICS, END_ANSWERED, 400, 400, "err-mimir-distributor-max-write-message-size", ACTION_SPLIT,
      "larger than the receiver takes", NULL, "grafana/mimir pkg/distributor/push.go"},
     {METRICS, END_ANSWERED, 400, 400, "err-mimir-tenant-too-many-ha-clusters", ACTION_REJECT, "refused whole", NULL,

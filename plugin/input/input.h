@@ -3,7 +3,7 @@
 #ifndef GCW_INPUT_H
 #define GCW_INPUT_H
 
-#include "base/base.h"
+#include "model/model.h"
 
 /* ---- lines: splits a byte stream at LF --------------------------------------------------------------------------- */
 
@@ -30,6 +30,7 @@ struct exposition_sample {
     struct view series;  /* name and labels as written: equal text is the same series (a key to cache handles by) */
     uint64_t value_bits; /* any NaN as 0x7ff8000000000001, as Prometheus' parsers do */
     uint64_t line;       /* number of its line, from 1 */
+    bool again;          /* the labels are to those of the sample before what labels_again() asks for */
     bool has_time;
     int64_t time_ms; /* 0.0.4: as written; OpenMetrics: seconds, rounded to the nearest ms */
 };

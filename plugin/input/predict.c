@@ -67,8 +67,8 @@ static inline unsigned bits_count(uint64_t v) /* the popcnt instruction is not i
 
 #define INDEX_BYTES 1024 /* of a line's labels; the rest is read step by step */
 
-/* Offsets of the quotes from p on, up to the first block that has anything to look at closely. Writing six at a time
- * whether they are there or not is cheaper than guessing their number. */
+/* Offsets of the quotes from p on, up to the first block that has anything to look at closely. Writing eight at a time
+ * whether they are there or not is cheaper than guessing their number: labels of 16 bytes and more have no more. */
 static size_t quotes_index(const struct series_parser *s, const char *p, uint16_t at[INDEX_BYTES + 8])
 {
     size_t n = 0;
@@ -85,7 +85,9 @@ static size_t quotes_index(const struct series_parser *s, const char *p, uint16_
             at[n + 3] = bit_take(&quotes, base);
             at[n + 4] = bit_take(&quotes, base);
             at[n + 5] = bit_take(&quotes, base);
-            n += 6;
+            at[n + 6] = bit_take(&quotes, base);
+            at[n + 7] = bit_take(&quotes, base);
+            n += 8;
         } while (quotes);
         n = next;
     }
@@ -107,8 +109,10 @@ const char *labels_predict(struct series_parser *s, const char *p)
             break;
         labels[count++] = (gcw_label){p, h->length, open + 1, (size_t)(close - open) - 1};
         p = close + 1;
-        if (*p == '}')
+        if (*p == '}') {
+            s->foreseen = s->labels[0].value == s->start && s->readable - end >= LABEL_SLACK;
             break;
+        }
         p++;
         p += p < end && *p == ' ' && s->format == EXPOSITION_TEXT;
     }

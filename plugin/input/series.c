@@ -378,12 +378,33 @@ static const char *value_read(struct series_parser *s, const char *p, const char
     return out_of_memory(s);
 }
 
+static inline uint64_t word8(const char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, 8);
+    return w;
+}
+
+static inline bool time_is_last(const struct series_parser *s, const char *p, const char *end)
+{
+    size_t n = s->time_len;
+    return n > 0 && (size_t)(end - p) >= n && word8(p) == word8(s->time_text) &&
+           word8(p + n - 8) == word8(s->time_text + n - 8) && token_ends(s, p + n, end);
+}
+
 /* Integer milliseconds. */
 static const char *time_ms_read(struct series_parser *s, const char *p, int64_t *ms)
 {
+    if (time_is_last(s, p, s->line.p + s->line.n)) {
+        *ms = s->time_ms;
+        return p + s->time_len;
+    }
     struct view token = token_at(s, p);
     if (*p == '+' || !parse_i64(token, ms))
         return series_fail(s, p, "time \"%.*s\" is not an integer of milliseconds", VIEW_ARG(token));
+    s->time_len = token.n >= 8 && token.n <= TIME_TEXT ? token.n : 0;
+    s->time_ms = *ms;
+    memcpy(s->time_text, token.p, s->time_len);
     return p + token.n;
 }
 
@@ -445,6 +466,9 @@ static const char *tail_openmetrics(struct series_parser *s, const char *p, stru
 bool series_parse(struct series_parser *s, struct view line, struct exposition_sample *out)
 {
     const char *end = line.p + line.n;
+    size_t foreseen_last = s->foreseen_last;
+    s->foreseen_last = 0; /* a line that fails may have changed what is foreseen */
+    s->foreseen = false;
     s->line = line;
     s->start = blanks_skip(s, line.p);
     const char *p = series_read(s);
@@ -462,6 +486,8 @@ bool series_parse(struct series_parser *s, struct view line, struct exposition_s
         return false;
     out->labels = s->labels;
     out->count = s->count;
+    out->again = s->foreseen && foreseen_last == s->count;
+    s->foreseen_last = s->foreseen ? s->count : 0;
     return true;
 }
 

@@ -7,6 +7,7 @@
 #define WHY_BYTES  256
 #define HINT_BYTES 16
 #define HINTS      32
+#define TIME_TEXT  16
 
 /* The label name last seen at a position, with `="` behind it: lines next to each other mostly have the same names in
  * the same order, and what was checked once needs comparing only. mask = 0: none. */
@@ -30,6 +31,13 @@ struct series_parser {
     const char *start;    /* of the sample in the line */
     char why[WHY_BYTES];
     bool nomem;
+    /* labels_again(): whether this line's names were all foreseen, and how many the last line's were if so; 0 = not */
+    bool foreseen;
+    size_t foreseen_last;
+    /* The last time read, as text and as number: the samples of a scrape mostly have the same. */
+    char time_text[TIME_TEXT];
+    size_t time_len; /* 8 to TIME_TEXT; 0 = none */
+    int64_t time_ms;
     struct name_hint hints[HINTS];
 };
 

@@ -338,6 +338,12 @@ static void learn(struct label_scratch *s, const struct label_rules *rules, cons
     }
     if (own == count)
         shape_learn(s->shape, rules, labels, count, order, n);
+    s->shape_is_last = own == count;
+}
+
+bool labels_again(const struct label_rules *rules, const gcw_label *labels, size_t count, struct label_scratch *s)
+{
+    return s->shape_is_last && shape_encode_again(s->shape, rules, labels, count, &s->block, &s->metric_name);
 }
 
 gcw_status labels_block(const struct label_rules *rules, const gcw_label *labels, size_t count, struct label_scratch *s,
@@ -348,8 +354,11 @@ gcw_status labels_block(const struct label_rules *rules, const gcw_label *labels
     size_t cap = count + rules->static_count, n = 0;
     bool sorted;
     *changed = false;
-    if (s->shape && shape_encode(s->shape, rules, labels, count, &s->block, &s->metric_name))
+    if (s->shape && shape_encode(s->shape, rules, labels, count, &s->block, &s->metric_name)) {
+        s->shape_is_last = true;
         return GCW_OK;
+    }
+    s->shape_is_last = false;
     if (cap > s->cap) {
         struct label_pair *p = realloc(s->pairs, cap * sizeof *p);
         if (!p)

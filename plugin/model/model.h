@@ -43,6 +43,7 @@ struct label_scratch {
     struct buf block;        /* the result */
     struct view metric_name; /* of it, GCW_METRICS only */
     struct label_shape *shape;
+    bool shape_is_last; /* it has the names of the last label set, not of an earlier one */
 };
 void label_scratch_free(struct label_scratch *s);
 
@@ -50,6 +51,12 @@ void label_scratch_free(struct label_scratch *s);
  * (if given) says what. GCW_ERR_INVALID names the label and the rule. */
 gcw_status labels_block(const struct label_rules *rules, const gcw_label *labels, size_t count, struct label_scratch *s,
                         bool *changed, gcw_error *err);
+
+/* The same for a caller that looks at its labels itself and finds that they differ from those of the last call with `s`
+ * in their values only: names and their order are the same, each value is ASCII, and LABEL_SLACK bytes may be read
+ * behind each. False, with nothing done, if the label set needs labels_block() nevertheless. */
+#define LABEL_SLACK 32
+bool labels_again(const struct label_rules *rules, const gcw_label *labels, size_t count, struct label_scratch *s);
 
 /* Structured metadata of a log entry, as a label block in s->block, in the order given. Names take Loki's normal form:
  * each run of bytes outside [A-Za-z0-9] one '_', a leading digit prefixed "key_"; a name without letter or digit would

@@ -9,6 +9,7 @@ void shape_free(struct label_shape *s)
     free(s->order);
     free(s->head);
     buf_free(&s->text);
+    buf_free(&s->metric_name);
     *s = (struct label_shape){0};
 }
 
@@ -130,6 +131,14 @@ static inline bool names_same(const struct label_shape *s, const gcw_label *labe
     return ok;
 }
 
+static size_t statics_need(const struct label_rules *rules)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < rules->static_count; i++)
+        sum += rules->statics[i].name_len + rules->statics[i].value_len + BLOCK_PUT_EXTRA;
+    return sum;
+}
+
 /* ASCII, there, and not too long: anything else takes the long way, which knows what to do about it. */
 static inline bool values_plain(const struct label_shape *s, const gcw_label *labels, size_t *need)
 {
@@ -140,24 +149,26 @@ static inline bool values_plain(const struct label_shape *s, const gcw_label *la
             return false;
         sum += n + s->name[i].len + BLOCK_PUT_EXTRA;
     }
-    for (size_t i = 0; i < s->rules->static_count; i++)
-        sum += s->rules->statics[i].name_len + s->rules->statics[i].value_len + BLOCK_PUT_EXTRA;
-    *need = sum;
+    *need = sum + statics_need(s->rules);
     return true;
 }
 
-static bool metric_name_plain(struct view v)
+/* Samples of one metric mostly come together: the letters are looked at once. */
+static bool metric_name_plain(struct label_shape *s, struct view v)
 {
+    if (view_eq(v, buf_view(&s->metric_name)))
+        return v.n > 0;
     bool ok = v.n > 0 && !(v.p[0] >= '0' && v.p[0] <= '9');
     for (size_t i = 0; i < v.n; i++) {
         char c = v.p[i];
         ok &= (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == ':';
     }
-    return ok;
+    s->metric_name.n = 0;
+    return ok && buf_append(&s->metric_name, v.p, v.n);
 }
 
-/* Label: its length, the head, the value's length, the value. What is written too much is written over. */
-static inline uint8_t *label_put(uint8_t *p, const uint8_t *head, size_t n, const char *value, size_t len)
+/* A label up to its value: its length, the head, the value's length. What is written too much is written over. */
+static inline uint8_t *label_open(uint8_t *p, const uint8_t *head, size_t n, size_t len)
 {
     *p++ = 0x0a;
     p = put_len(p, n + len + (len < 0x80 ? 1 : varint_size(len)));
@@ -167,28 +178,68 @@ static inline uint8_t *label_put(uint8_t *p, const uint8_t *head, size_t n, cons
     } else {
         memcpy(p, head, n);
     }
-    return put_bytes(put_len(p + n, len), value, len);
+    return put_len(p + n, len);
 }
 
-bool shape_encode(const struct label_shape *s, const struct label_rules *rules, const gcw_label *labels, size_t count,
-                  struct buf *block, struct view *metric_name)
+static inline uint8_t *value_put_slack(uint8_t *p, const char *value, size_t n)
 {
-    size_t need;
-    if (s->rules != rules || s->count != count || !names_same(s, labels) || !values_plain(s, labels, &need))
+    memcpy(p, value, 16);
+    memcpy(p + 16, value + 16, 16);
+    if (n > 32)
+        memcpy(p + 32, value + 32, n - 32);
+    return p + n;
+}
+
+static bool metric_name_take(struct label_shape *s, const gcw_label *labels, struct view *metric_name)
+{
+    if (s->metric == SIZE_MAX)
+        return true;
+    *metric_name = view_make(labels[s->metric].value, labels[s->metric].value_len);
+    return metric_name_plain(s, *metric_name);
+}
+
+bool shape_encode_again(struct label_shape *s, const struct label_rules *rules, const gcw_label *labels, size_t count,
+                        struct buf *block, struct view *metric_name)
+{
+    size_t need = s->text.n + statics_need(rules), longest = 0, shortest = SIZE_MAX;
+    if (s->rules != rules || s->count != count)
         return false;
-    if (s->metric != SIZE_MAX) {
-        *metric_name = view_make(labels[s->metric].value, labels[s->metric].value_len);
-        if (!metric_name_plain(*metric_name))
-            return false;
+    for (size_t i = 0; i < count; i++) {
+        size_t n = labels[i].value_len;
+        need += n + BLOCK_PUT_EXTRA;
+        longest = MAX(longest, n);
+        shortest = MIN(shortest, n);
     }
     block->n = 0;
-    if (!buf_reserve(block, need + SHAPE_SLACK))
+    if (shortest == 0 || longest > rules->max_value_bytes || !metric_name_take(s, labels, metric_name) ||
+        !buf_reserve(block, need + SHAPE_SLACK))
         return false;
     uint8_t *p = block->p;
     for (size_t i = 0; i < s->total; i++) {
         uint32_t k = s->order[i];
         const gcw_label *l = k & SHAPE_STATIC ? &rules->statics[k & ~SHAPE_STATIC] : &labels[k];
-        p = label_put(p, s->text.p + s->head[i].at, s->head[i].len, l->value, l->value_len);
+        p = label_open(p, s->text.p + s->head[i].at, s->head[i].len, l->value_len);
+        p = k & SHAPE_STATIC ? put_bytes(p, l->value, l->value_len) : value_put_slack(p, l->value, l->value_len);
+    }
+    block->n = (size_t)(p - block->p);
+    return true;
+}
+
+bool shape_encode(struct label_shape *s, const struct label_rules *rules, const gcw_label *labels, size_t count,
+                  struct buf *block, struct view *metric_name)
+{
+    size_t need;
+    if (s->rules != rules || s->count != count || !names_same(s, labels) || !values_plain(s, labels, &need))
+        return false;
+    block->n = 0;
+    if (!metric_name_take(s, labels, metric_name) || !buf_reserve(block, need + SHAPE_SLACK))
+        return false;
+    uint8_t *p = block->p;
+    for (size_t i = 0; i < s->total; i++) {
+        uint32_t k = s->order[i];
+        const gcw_label *l = k & SHAPE_STATIC ? &rules->statics[k & ~SHAPE_STATIC] : &labels[k];
+        p = label_open(p, s->text.p + s->head[i].at, s->head[i].len, l->value_len);
+        p = put_bytes(p, l->value, l->value_len);
     }
     block->n = (size_t)(p - block->p);
     return true;

@@ -11,6 +11,7 @@ struct label_shape {
     size_t total;                    /* labels in the block */
     size_t metric;                   /* which is the metric name; SIZE_MAX = none (logs) */
     size_t cap;
+    struct buf metric_name; /* the last one that was found to be plain */
     struct shape_name {
         uint32_t at, len;
     } * name;        /* [count], in text */
@@ -28,8 +29,12 @@ void shape_learn(struct label_shape *s, const struct label_rules *rules, const g
                  const uint32_t *order, size_t total);
 /* Encodes the labels into block if their names are the remembered ones and their values need no mending; else false and
  * nothing has happened. */
-bool shape_encode(const struct label_shape *s, const struct label_rules *rules, const gcw_label *labels, size_t count,
+bool shape_encode(struct label_shape *s, const struct label_rules *rules, const gcw_label *labels, size_t count,
                   struct buf *block, struct view *metric_name);
+/* The same for names known to be the remembered ones, and values known to be ASCII with LABEL_SLACK bytes to read behind
+ * each. */
+bool shape_encode_again(struct label_shape *s, const struct label_rules *rules, const gcw_label *labels, size_t count,
+                        struct buf *block, struct view *metric_name);
 void shape_free(struct label_shape *s);
 
 #endif

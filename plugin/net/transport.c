@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "net/connections.h"
 #include "net/private.h"
 
 #define BODY_READ_MAX (64 * KIB) /* of an answer; what is longer ends the connection, not the verdict */
@@ -13,6 +14,7 @@
 struct transfer {
     struct transfer *next;
     CURL *easy;
+    CURLM *multi; /* where it is under way */
     struct transport *owner;
     struct curl_slist *headers;
     const struct sealed *request;
@@ -25,13 +27,13 @@ struct transfer {
 };
 
 struct transport {
-    CURLM *multi;
+    struct connections connections;
     struct logger log;
     struct credentials *credentials;
     struct {
         char *url;
         enum auth_kind auth;
-        bool local;
+        bool local, tls;
     } endpoint[GCW_SIGNALS];
     char *agent, *proxy, *ca_file, *client_cert, *client_key, *http_version, *tls_min;
     struct curl_slist *own_headers;
@@ -140,7 +142,6 @@ static void easy_setup(struct transport *t, struct transfer *x)
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L); /* credentials go nowhere else */
     curl_easy_setopt(e, CURLOPT_POST, 1L);
-    curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L); /* learn first whether one connection does for all: handshakes cost */
     curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)t->connect_timeout_ms);
@@ -281,10 +282,13 @@ bool transport_send(struct transport *t, const struct sealed *s, unsigned attemp
     x->body_read = x->text_len = 0;
     x->retry_after[0] = x->error[0] = 0;
     curl_easy_setopt(x->easy, CURLOPT_URL, t->endpoint[s->signal].url);
+    /* over TLS learn first whether one connection does for all, as handshakes cost; without it only an answer would
+     * tell */
+    curl_easy_setopt(x->easy, CURLOPT_PIPEWAIT, (long)t->endpoint[s->signal].tls);
     curl_easy_setopt(x->easy, CURLOPT_PROXY, proxy_for(t, s->signal));
     curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)s->len);
     curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, (const void *)s->body); /* not copied */
-    if (!headers_set(t, x, attempt) || !auth_set(t, x) || curl_multi_add_handle(t->multi, x->easy) != CURLM_OK) {
+    if (!headers_set(t, x, attempt) || !auth_set(t, x) || !(x->multi = connections_add(&t->connections, x->easy))) {
         transfer_give(t, x);
         return false;
     }
@@ -341,34 +345,23 @@ static void unlink_flying(struct transport *t, const struct transfer *x)
 
 const struct sealed *transport_take(struct transport *t, struct answer *a)
 {
-    int left;
-    for (CURLMsg *m; (m = curl_multi_info_read(t->multi, &left));) {
-        struct transfer *x = NULL;
-        if (m->msg != CURLMSG_DONE ||
-            curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)(void *)&x) != CURLE_OK)
-            continue;
-        x->code = m->data.result;
-        const struct sealed *s = x->request;
-        answer_fill(t, x, a);
-        curl_multi_remove_handle(t->multi, x->easy);
-        unlink_flying(t, x);
-        transfer_give(t, x);
-        return s;
-    }
-    return NULL;
+    CURLcode code;
+    CURL *easy = connections_done(&t->connections, &code);
+    struct transfer *x = NULL;
+    if (!easy || curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)(void *)&x) != CURLE_OK)
+        return NULL;
+    x->code = code;
+    const struct sealed *s = x->request;
+    answer_fill(t, x, a);
+    connections_remove(&t->connections, x->multi, x->easy);
+    unlink_flying(t, x);
+    transfer_give(t, x);
+    return s;
 }
 
-void transport_wait(struct transport *t, int timeout_ms)
-{
-    int running, moved;
-    curl_multi_perform(t->multi, &running);
-    if (running == 0 && t->flying)
-        return; /* finished already: take the answers */
-    curl_multi_poll(t->multi, NULL, 0, timeout_ms, &moved);
-    curl_multi_perform(t->multi, &running);
-}
+void transport_wait(struct transport *t, int timeout_ms) { connections_wait(&t->connections, timeout_ms); }
 
-void transport_wake(struct transport *t) { curl_multi_wakeup(t->multi); }
+void transport_wake(struct transport *t) { connections_wake(&t->connections); }
 
 bool transport_token_changed(struct transport *t, uint64_t now_ms)
 {
@@ -408,9 +401,8 @@ static gcw_status open_parts(struct transport *t, const struct net_config *c, gc
     t->connect_timeout_ms = c->connect_timeout_ms;
     t->request_timeout_ms = c->request_timeout_ms;
     t->lifetime_ms = c->connection_lifetime_ms;
-    if (!(t->multi = curl_multi_init()) || !texts_copy(t, c))
+    if (!connections_init(&t->connections, c->max_connections, c->connection_lifetime_ms) || !texts_copy(t, c))
         return error_set(err, GCW_ERR_NOMEM, "out of memory");
-    curl_multi_setopt(t->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)c->max_connections);
     for (int i = 0; i < GCW_SIGNALS; i++) {
         const struct endpoint *e = &c->endpoint[i];
         if (!*e->url)
@@ -419,6 +411,7 @@ static gcw_status open_parts(struct transport *t, const struct net_config *c, gc
         if (!(t->endpoint[i].url = url_complete(e, err)))
             return GCW_ERR_INVALID;
         t->endpoint[i].local = url_is_local(t->endpoint[i].url);
+        t->endpoint[i].tls = strncasecmp(t->endpoint[i].url, "https:", 6) == 0;
     }
     return (t->credentials = credentials_new(c, &t->log, err)) ? GCW_OK : GCW_ERR_INVALID;
 }
@@ -432,6 +425,7 @@ struct transport *transport_new(const struct net_config *c, const struct logger 
         return NULL;
     }
     t->log = *log;
+    t->connections = CONNECTIONS_NONE;
     if (net_check(c, err) == GCW_OK && open_parts(t, c, err) == GCW_OK)
         return t;
     transport_free(t);
@@ -444,14 +438,14 @@ void transport_free(struct transport *t)
         return;
     for (struct transfer *x = t->flying, *next; x; x = next) {
         next = x->next;
-        curl_multi_remove_handle(t->multi, x->easy);
+        connections_remove(&t->connections, x->multi, x->easy);
         transfer_free(x);
     }
     for (struct transfer *x = t->pool, *next; x; x = next) {
         next = x->next;
         transfer_free(x);
     }
-    curl_multi_cleanup(t->multi);
+    connections_free(&t->connections);
     credentials_free(t->credentials);
     curl_slist_free_all(t->own_headers);
     char *const texts[] = {t->agent,        t->proxy,   t->ca_file,         t->client_cert,    t->client_key,

@@ -3,7 +3,7 @@
 
 #include "writer/writer.h"
 
-static gcw_status refused(gcw_writer *w, gcw_signal signal, gcw_status status)
+gcw_status writer_refused(gcw_writer *w, gcw_signal signal, gcw_status status)
 {
     if (status != GCW_OK && status != GCW_ERR_DROPPED) /* what policy dropped has its own count */
         atomic_fetch_add(&w->counters[signal].refused, 1);
@@ -19,7 +19,7 @@ static gcw_status sample_append_slow(gcw_writer *w, struct interned *i, uint64_t
     gcw_status status = GCW_ERR_FULL;
     while (status == GCW_ERR_FULL && room_wait(w, GCW_METRICS, &wait, &status))
         status = batch_sample(i->owner, i, bits, time_ms, receipt);
-    return refused(w, GCW_METRICS, status);
+    return writer_refused(w, GCW_METRICS, status);
 }
 
 gcw_status gcw_sample_append_bits(gcw_series *series, uint64_t value_bits, int64_t time_ms, gcw_receipt *receipt)
@@ -27,13 +27,13 @@ gcw_status gcw_sample_append_bits(gcw_series *series, uint64_t value_bits, int64
     struct interned *i = (struct interned *)series;
     gcw_writer *w = destination_user(i->owner);
     if (__builtin_expect(atomic_load_explicit(&w->closing, memory_order_relaxed), 0))
-        return refused(w, GCW_METRICS, GCW_ERR_CLOSED);
+        return writer_refused(w, GCW_METRICS, GCW_ERR_CLOSED);
     gcw_status status = batch_sample(i->owner, i, value_bits, time_ms, receipt);
     if (__builtin_expect(status == GCW_OK, 1))
         return GCW_OK;
     if (status == GCW_ERR_FULL)
         return sample_append_slow(w, i, value_bits, time_ms, receipt);
-    return refused(w, GCW_METRICS, status);
+    return writer_refused(w, GCW_METRICS, status);
 }
 
 gcw_status gcw_sample_append(gcw_series *series, double value, int64_t time_ms, gcw_receipt *receipt)
@@ -43,10 +43,10 @@ gcw_status gcw_sample_append(gcw_series *series, double value, int64_t time_ms, 
     return gcw_sample_append_bits(series, bits, time_ms, receipt);
 }
 
-static gcw_status sample_write(gcw_writer *w, struct destination *d, struct view block, struct view name, uint64_t bits,
-                               int64_t time_ms, gcw_receipt *receipt, gcw_error *err)
+gcw_status writer_sample(gcw_writer *w, struct destination *d, struct view block, uint64_t spread, uint64_t bits,
+                         int64_t time_ms, gcw_receipt *receipt, gcw_error *err)
 {
-    uint64_t hash = hash_bytes(block.p, block.n, w->seed), spread = hash_bytes(name.p, name.n, 0);
+    uint64_t hash = hash_bytes(block.p, block.n, w->seed);
     struct room_wait wait = {0};
     gcw_status status;
     do
@@ -56,7 +56,7 @@ static gcw_status sample_write(gcw_writer *w, struct destination *d, struct view
         guard_explain(w->guard[GCW_METRICS], "series", err);
     else if (status != GCW_OK)
         error_set(err, status, "%s", gcw_strerror(status));
-    return refused(w, GCW_METRICS, status);
+    return writer_refused(w, GCW_METRICS, status);
 }
 
 gcw_status gcw_sample_write_bits(gcw_writer *w, const gcw_label *labels, size_t count, uint64_t value_bits,
@@ -67,14 +67,14 @@ gcw_status gcw_sample_write_bits(gcw_writer *w, const gcw_label *labels, size_t 
     err = err ? err : &unused;
     struct destination *d = writer_destination(w, GCW_METRICS, NULL, err);
     if (!d)
-        return refused(w, GCW_METRICS, err->code);
+        return writer_refused(w, GCW_METRICS, err->code);
     struct scratch *s = scratch_take(w);
     if (!s)
-        return refused(w, GCW_METRICS, error_set(err, GCW_ERR_NOMEM, "out of memory"));
-    gcw_status status = writer_labels(w, GCW_METRICS, labels, count, s, err);
+        return writer_refused(w, GCW_METRICS, error_set(err, GCW_ERR_NOMEM, "out of memory"));
+    gcw_status status = writer_labels(w, GCW_METRICS, labels, count, &s->labels, err);
     if (status == GCW_OK)
-        status =
-            sample_write(w, d, buf_view(&s->labels.block), s->labels.metric_name, value_bits, time_ms, receipt, err);
+        status = writer_sample(w, d, buf_view(&s->labels.block), writer_spread(s->labels.metric_name), value_bits,
+                               time_ms, receipt, err);
     scratch_give(w, s);
     return status;
 }
@@ -126,7 +126,7 @@ static gcw_status entry_append(gcw_writer *w, struct interned *stream, struct vi
     gcw_status status = line_fit(w, &line, err);
     if (status == GCW_OK && metadata_count > 0) {
         if (!(s = scratch_take(w)))
-            return refused(w, GCW_LOGS, error_set(err, GCW_ERR_NOMEM, "out of memory"));
+            return writer_refused(w, GCW_LOGS, error_set(err, GCW_ERR_NOMEM, "out of memory"));
         status = metadata_fit(w, metadata, metadata_count, s, &block, err);
     }
     if (status == GCW_OK) {
@@ -139,7 +139,7 @@ static gcw_status entry_append(gcw_writer *w, struct interned *stream, struct vi
     }
     if (s)
         scratch_give(w, s);
-    return refused(w, GCW_LOGS, status);
+    return writer_refused(w, GCW_LOGS, status);
 }
 
 gcw_status gcw_entry_append(gcw_stream *stream, const void *line, size_t line_len, int64_t time_ns,
@@ -148,7 +148,7 @@ gcw_status gcw_entry_append(gcw_stream *stream, const void *line, size_t line_le
     struct interned *i = (struct interned *)stream;
     gcw_writer *w = destination_user(i->owner);
     if (atomic_load_explicit(&w->closing, memory_order_relaxed))
-        return refused(w, GCW_LOGS, GCW_ERR_CLOSED);
+        return writer_refused(w, GCW_LOGS, GCW_ERR_CLOSED);
     return entry_append(w, i, view_make(line, line_len), time_ns, metadata, metadata_count, receipt, NULL);
 }
 

@@ -25,14 +25,14 @@ struct destination *writer_destination(gcw_writer *w, gcw_signal signal, const c
     return d;
 }
 
-gcw_status writer_labels(gcw_writer *w, gcw_signal signal, const gcw_label *labels, size_t count, struct scratch *s,
-                         gcw_error *err)
+gcw_status writer_labels(gcw_writer *w, gcw_signal signal, const gcw_label *labels, size_t count,
+                         struct label_scratch *s, gcw_error *err)
 {
     gcw_error why; /* of half a KiB: not cleared for every sample */
     bool changed;
     why.code = GCW_OK;
     why.text[0] = 0;
-    gcw_status status = labels_block(&w->rules[signal], labels, count, &s->labels, &changed, &why);
+    gcw_status status = labels_block(&w->rules[signal], labels, count, s, &changed, &why);
     if (status != GCW_OK) {
         atomic_fetch_add(&w->counters[signal].refused, 1);
         if (err)
@@ -54,7 +54,7 @@ static struct interned *acquire(gcw_writer *w, gcw_signal signal, const gcw_labe
         return NULL;
     }
     struct interned *i = NULL;
-    if (writer_labels(w, signal, labels, count, s, err) == GCW_OK) {
+    if (writer_labels(w, signal, labels, count, &s->labels, err) == GCW_OK) {
         gcw_status status;
         i = intern_acquire(w->table[signal], *d, buf_view(&s->labels.block), &status);
         if (!i && status == GCW_ERR_LIMIT)

@@ -122,10 +122,29 @@ void note_change(gcw_writer *w, gcw_signal signal, const char *text);
 /* The destination of a signal and tenant (NULL = the configured one); NULL with words. */
 struct destination *writer_destination(gcw_writer *w, gcw_signal signal, const char *tenant, gcw_error *err);
 /* Checks the labels into s->labels.block and logs what was mended. */
-gcw_status writer_labels(gcw_writer *w, gcw_signal signal, const gcw_label *labels, size_t count, struct scratch *s,
-                         gcw_error *err);
+gcw_status writer_labels(gcw_writer *w, gcw_signal signal, const gcw_label *labels, size_t count,
+                         struct label_scratch *s, gcw_error *err);
 /* Lets go of streams of the one-call form that were idle for a while; false if there were none. */
 bool streams_expire(gcw_writer *w);
+
+/* append.c */
+/* Counts what was refused for good; returns the status. */
+gcw_status writer_refused(gcw_writer *w, gcw_signal signal, gcw_status status);
+/* One sample with its label block; `spread` is writer_spread() of its metric name. */
+gcw_status writer_sample(gcw_writer *w, struct destination *d, struct view block, uint64_t spread, uint64_t bits,
+                         int64_t time_ms, gcw_receipt *receipt, gcw_error *err);
+static inline uint64_t writer_spread(struct view metric_name)
+{
+    return hash_bytes(metric_name.p, metric_name.n, 0);
+}
+
+/* source.c: samples of one thread that come like lines of an exposition, one as the other. */
+struct sample_source;
+struct sample_source *sample_source_new(gcw_writer *w);
+void sample_source_free(struct sample_source *s);
+/* gcw_sample_write_bits(); `again`: these labels are to the ones before what labels_again() asks for. */
+gcw_status sample_source_write(struct sample_source *s, const gcw_label *labels, size_t count, bool again,
+                               uint64_t value_bits, int64_t time_ms, gcw_error *err);
 
 /* families.c: metadata already sent, by tenant and family. */
 struct families *families_new(void);

@@ -1,4 +1,6 @@
 """A stranger's program against the installed library: pkg-config, shared and static, and under the sanitizers."""
+import hashlib
+
 from harness import *
 
 EACH = 3000
@@ -45,6 +47,17 @@ class Embed(Case):
         exported = {l.split()[-1] for l in names.splitlines()}
         self.assertEqual({n for n in exported if not n.startswith("gcw_")}, set())
         self.assertIn("gcw_writer_open", exported)
+
+    def test_two_builds_in_different_places_are_the_same_bytes(self):
+        digests = []
+        for name in ("a", "a-longer-name"):
+            tree = self.dir / name
+            tree.mkdir()
+            subprocess.run(["cp", "-r", *(str(ROOT / part) for part in ("plugin", "proto", "Makefile")), str(tree)], check=True)
+            subprocess.run(["make", "-s", "-j2", "-C", str(tree), "OPT=-O0 -g", "build/libgcw.a", "build/libgcw.so"], check=True,
+                           capture_output=True)
+            digests.append([hashlib.sha256((tree / "build" / f).read_bytes()).hexdigest() for f in ("libgcw.a", "libgcw.so")])
+        self.assertEqual(*digests)
 
     def sanitized(self, variant, *flags):
         library = ROOT / "build" / variant / "libgcw.a"

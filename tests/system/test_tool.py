@@ -1,6 +1,8 @@
 """The tool as a user meets it: credentials, failures, exit codes, help."""
 import base64
 import http.server
+import pty
+import select
 import threading
 
 from harness import *
@@ -183,6 +185,68 @@ class Use(Case):
             self.assertEqual(run.returncode, 0, args)
             self.assertTrue(run.stdout)
         self.assertEqual((ROOT / "doc" / "options.md").read_bytes(), self.gcw("help", "options", "--markdown").stdout, "run `make docs`")
+        self.assertEqual((ROOT / "vendor-notes" / "answers.md").read_bytes(), self.gcw("help", "answers", "--markdown").stdout,
+                         "run `make docs`")
+
+    def test_check_says_what_each_receiver_thinks_and_stores_nothing(self):
+        base = self.receive("--tenant", "123456", "--token-file", self.token_file(), "--scope", "metrics:write")
+        token = ("--token-file", self.dir / "token")
+        both = ("--metrics-url", base + "/api/prom/push", "--metrics-tenant", "123456", "--logs-url", base, "--logs-tenant", "123456")
+        run = self.gcw("check", *both[:4], *token)
+        self.assertEqual((run.returncode, run.stderr), (0, b""))
+        self.assertRegex(run.stdout, rb"metrics +\S+ tenant 123456: ok, HTTP 200")
+        run = self.gcw("check", *both, *token, "-v")
+        self.assertEqual(run.returncode, 1)
+        self.assertRegex(run.stdout, rb"metrics +\S+ tenant 123456: ok")
+        self.assertRegex(run.stdout, rb"logs +\S+ tenant 123456: HTTP 401, .*invalid scope")
+        self.assertIn(b"logs:write", run.stdout)
+        self.assertNotIn(TOKEN.encode(), run.stdout + run.stderr)
+        run = self.gcw("check", "--metrics-url", base + "/api/prom/push", "--metrics-tenant", "777", *token)
+        self.assertEqual(run.returncode, 1)
+        self.assertIn(b"check the tenant", run.stdout)
+        run = self.gcw("check", "--metrics-url", f"http://127.0.0.1:{free_port()}/api/v1/push")
+        self.assertEqual(run.returncode, 1)
+        self.assertIn(b"not reached", run.stdout)
+        run = self.gcw("check", "--metrics-url", base + "/loki/api/v1/push")
+        self.assertEqual(run.returncode, 2)
+        self.assertEqual(self.gcw("check").returncode, 2)
+        self.assertEqual(self.records("sample") + self.records("entry"), [])
+
+    def terminal(self, *args):
+        """Runs the tool with standard error on a terminal while input comes slowly; returns what was seen there."""
+        ours, theirs = pty.openpty()
+        p = subprocess.Popen([GCW, *map(str, args)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=theirs, env=clean_env())
+        os.close(theirs)
+        seen = b""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and b"records" not in seen:
+            try:
+                p.stdin.write(METRIC)
+                p.stdin.flush()
+            except BrokenPipeError:
+                break
+            if select.select([ours], [], [], 0.05)[0]:
+                seen += os.read(ours, 65536)
+        p.stdin.close()
+        while select.select([ours], [], [], 30)[0]:
+            try:
+                more = os.read(ours, 65536)
+            except OSError:  # the other side is closed
+                break
+            seen += more
+        os.close(ours)
+        return p.wait(30), seen.decode()
+
+    def test_progress_is_shown_on_a_terminal_and_wiped_before_the_summary(self):
+        url = self.receive("--discard") + "/api/v1/push"
+        code, seen = self.terminal("push", "metrics", "--url", url)
+        self.assertEqual(code, 0, seen)
+        self.assertRegex(seen, r"\r\x1b\[K[0-9.]+ k?B, \d+ records, \d+/s, \d+ pending, \d+ in flight")
+        self.assertNotIn("records", seen[seen.rindex("\x1b[K"):seen.rindex("metrics: in")])
+
+    def test_no_progress_in_a_pipe(self):
+        run = self.gcw("push", "metrics", "--url", self.receive("--discard") + "/api/v1/push", stdin=METRIC * 1000)
+        self.assertNotIn(b"\x1b", run.stderr + run.stdout)
 
     def test_memory_stays_flat_over_a_long_stream(self):
         base = self.receive("--discard")

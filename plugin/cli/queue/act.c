@@ -10,8 +10,7 @@
  */
 
 struct replay {
-    const struct cli_command *command;
-    gcw_config *config;
+    struct settings settings;
     uint64_t timeout_ms;
 };
 
@@ -39,50 +38,17 @@ static void on_signal(int sig)
     interrupted = 1;
 }
 
-static int told(const struct replay *r, const char *text)
-{
-    fprintf(stderr, "gcw %s: %s\n", r->command->name, text);
-    return -1;
-}
-
-static int replay_key(struct replay *r, const char *key, const char *value)
-{
-    gcw_error err;
-    return gcw_config_set(r->config, key, value, &err) == GCW_OK ? 0 : told(r, err.text);
-}
-
-static int replay_pair(struct replay *r, const char *pair)
-{
-    const char *eq = strchr(pair, '=');
-    char key[64];
-    if (!eq || (size_t)(eq - pair) >= sizeof key)
-        return told(r, "--set: needs KEY=VALUE");
-    snprintf(key, sizeof key, "%.*s", (int)(eq - pair), pair);
-    if (strcmp(key, "token") == 0)
-        return told(r, "--set token: a token on the command line can be read by every user of the machine; use "
-                       "--token-file or GCW_TOKEN");
-    return replay_key(r, key, eq + 1);
-}
-
 static int replay_set(void *ctx, const struct cli_option *option, const char *arg)
 {
-    static const struct {
-        const char *option, *key;
-    } keys[] = {{"metrics-url", "metrics_url"}, {"logs-url", "logs_url"}, {"token-file", "token_file"}};
+    static const struct settings_row rows[] = {
+        {"metrics-url", "metrics_url"}, {"logs-url", "logs_url"}, {"token-file", "token_file"}};
     struct replay *r = ctx;
-    gcw_error err;
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-        if (strcmp(option->name, keys[i].option) == 0)
-            return replay_key(r, keys[i].key, arg);
-    if (strcmp(option->name, "set") == 0)
-        return replay_pair(r, arg);
-    if (strcmp(option->name, "config") == 0)
-        return gcw_config_load_file(r->config, arg, &err) == GCW_OK ? 0 : told(r, err.text);
+    bool failed;
+    if (settings_option(&r->settings, rows, ARRAY_LEN(rows), option, arg, &failed))
+        return failed ? -1 : 0;
     if (strcmp(option->name, "verbose") == 0)
-        return replay_key(r, "log_level", "debug");
-    if (!parse_duration(view_of(arg), &r->timeout_ms))
-        return told(r, "--timeout: a duration such as 30s or 5m");
-    return 0;
+        return settings_key(&r->settings, "log_level", "debug");
+    return settings_duration(&r->settings, option->name, arg, &r->timeout_ms);
 }
 
 static uint64_t outcome_of(const gcw_stats *s, gcw_outcome o)
@@ -94,9 +60,9 @@ static int replay_run(struct replay *r)
 {
     gcw_error err;
     gcw_stats s;
-    gcw_writer *w = gcw_writer_open(r->config, NULL, &err);
+    gcw_writer *w = gcw_writer_open(r->settings.config, NULL, &err);
     if (!w) {
-        told(r, err.text);
+        settings_fail(&r->settings, err.text);
         return EXIT_USAGE;
     }
     const struct sigaction act = {.sa_handler = on_signal};
@@ -121,20 +87,17 @@ static int replay_run(struct replay *r)
 
 int queue_replay_main(int argc, char **argv)
 {
-    struct replay r = {cli_command_named("queue replay"), gcw_config_new(), 600000};
-    gcw_error err;
+    struct replay r = {{cli_command_named("queue replay"), gcw_config_new()}, 600000};
     int code = EXIT_USAGE, first = -1;
-    if (!r.config || replay_key(&r, "log_level", "warn") != 0)
+    if (!r.settings.config || settings_key(&r.settings, "log_level", "warn") != 0)
         return EXIT_USAGE;
-    if (gcw_config_load_env(r.config, &err) != GCW_OK)
-        told(&r, err.text);
-    else
-        first = cli_parse(r.command, argc, argv, replay_set, &r);
+    if (settings_load(&r.settings, argc, argv) == 0)
+        first = cli_parse(r.settings.command, argc, argv, replay_set, &r);
     if (first >= 0 && argc - first != 1)
-        told(&r, "needs one directory");
-    else if (first >= 0 && replay_key(&r, "queue_dir", argv[first]) == 0)
+        settings_fail(&r.settings, "needs one directory");
+    else if (first >= 0 && settings_key(&r.settings, "queue_dir", argv[first]) == 0)
         code = replay_run(&r);
-    gcw_config_free(r.config);
+    gcw_config_free(r.settings.config);
     return code;
 }
 

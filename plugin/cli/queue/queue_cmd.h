@@ -2,7 +2,7 @@
 #ifndef GCW_CLI_QUEUE_H
 #define GCW_CLI_QUEUE_H
 
-#include "cli/cli.h"
+#include "cli/settings.h"
 #include "queue/queue.h"
 
 const struct cli_option *queue_list_options(size_t *count);

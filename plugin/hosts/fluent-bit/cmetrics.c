@@ -157,8 +157,10 @@ static bool map_read(struct msgpack *m, const struct field *fields, size_t count
 
 static bool bytes_read(struct view bytes, const struct field *fields, size_t count, void *out)
 {
+    if (bytes.n == 0)
+        return false;
     struct msgpack m = msgpack_over(bytes.p, bytes.n);
-    return bytes.n > 0 && map_read(&m, fields, count, out);
+    return map_read(&m, fields, count, out);
 }
 
 static bool list_read(const struct cmetrics_list *l, const struct field *fields, size_t count, void *out)

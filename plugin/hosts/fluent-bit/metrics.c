@@ -244,7 +244,7 @@ static void resume_note(struct metrics *m, struct view context)
 gcw_status metrics_chunk(struct metrics *m, const void *data, size_t size, const char *tag, gcw_receipt *receipt,
                          size_t *done, struct chunk_count *count)
 {
-    struct msgpack at = msgpack_over(data, size);
+    struct msgpack at = msgpack_over(size ? data : "", size);
     (void)tag;
     *done = 0;
     *count = (struct chunk_count){0};

@@ -245,17 +245,32 @@ static gcw_status emit_exp_histogram(struct emission *e)
 /* ---- time
  * ------------------------------------------------------------------------------------------------------------- */
 
-static int64_t ms_of(uint64_t ns) { return (int64_t)(ns / 1000000); }
+#define MS UINT64_C(1000000)
+
+/* A time of whole milliseconds, as expositions and remote write have it: exact, or by way of a double, which the host's
+ * decoder takes. A clock's time is one once in a million times. */
+static bool ms_whole(uint64_t ns, uint64_t *whole)
+{
+    *whole = (ns + MS / 2) / MS * MS;
+    return ns == *whole || (ns < UINT64_C(1) << 62 && ns == (uint64_t)(double)ns && ns == (uint64_t)(double)*whole);
+}
+
+static int64_t ms_of(uint64_t ns)
+{
+    uint64_t whole;
+    return (int64_t)((ms_whole(ns, &whole) ? whole : ns) / MS);
+}
 
 /* CMetrics keeps for each series the time of its last change, and resends what did not change with that same time: sent
  * as it is, an idle counter is a repeat that the receiver drops, and stale after five minutes. So `auto` gives repeats
  * the newest time of their context: the source does vouch for the value then. Times that the source itself set are left
- * alone: those of OpenTelemetry, and whole milliseconds, which expositions and remote write have and clocks do not.
+ * alone: those of OpenTelemetry, and whole milliseconds.
  * False: nothing to send. A chunk that comes again has no newer time to offer, so its values are repeats. */
 static bool time_choose(const struct metrics *m, const struct state *s, uint64_t own, bool delta, int64_t *ms)
 {
     uint64_t newest = m->context.newest_ns;
-    bool by_source = m->context.otlp || own % 1000000 == 0;
+    uint64_t unused;
+    bool by_source = m->context.otlp || ms_whole(own, &unused);
     *ms = ms_of(m->sample_time == TIME_NEWEST && !delta ? newest : own);
     if (!s->any)
         return true;

@@ -40,10 +40,12 @@ bool labels_add(struct metrics *m, const gcw_label *labels, size_t count)
 /* Values go with the keys of the metric by position; what is nil, empty or missing is absent. */
 static bool labels_add_own(struct metrics *m, const struct metric *metric, struct view labels)
 {
-    struct msgpack at = msgpack_over(labels.p, labels.n);
     struct cmetrics_list keys = metric->meta.keys;
     struct msgpack_value head;
-    if (labels.n == 0 || !msgpack_next(&at, &head) || head.type != MSGPACK_ARRAY)
+    if (labels.n == 0)
+        return true;
+    struct msgpack at = msgpack_over(labels.p, labels.n);
+    if (!msgpack_next(&at, &head) || head.type != MSGPACK_ARRAY)
         return true;
     for (uint32_t i = 0; i < head.count && i < keys.count; i++) {
         struct view name = cmetrics_text(&keys.at), value = cmetrics_text(&at);
@@ -99,7 +101,9 @@ static void metadata_tell(struct metrics *m, const struct metric *metric)
     static const struct label_rules rules = {GCW_METRICS, LABELS_SANITISE, KIB, KIB, 1, NULL, 0};
     const gcw_label name = {"__name__", 8, metric->name.p, metric->name.n};
     const struct cmetrics_meta *meta = &metric->meta;
-    struct view help = view_is(meta->description, "-") ? view_make("", 0) : meta->description;
+    struct view help = view_trim(meta->description);
+    if (view_is(help, "-")) /* none: a blank for what was scraped without HELP, a dash for OpenTelemetry's */
+        help = view_make("", 0);
     struct label_scratch s = {0};
     struct buf *t = &m->text;
     bool changed;

@@ -39,6 +39,7 @@ static uint64_t big_endian(const uint8_t *p, size_t n)
 
 static uint64_t sign_extended(uint64_t v, size_t bytes)
 {
+    ENSURE(bytes >= 1 && bytes <= 8);
     unsigned shift = 64 - 8 * (unsigned)bytes;
     return (uint64_t)((int64_t)(v << shift) >> shift);
 }

@@ -55,6 +55,7 @@ static void test_queued_completes_when_sealed_whatever_the_receiver_does(void **
     assert_int_equal(gcw_receipt_wait(r, 0, &s), GCW_OK);
     assert_summary(&s, true, 10, NULL);
     gcw_receipt_free(r);
+    receiver_let(h.receiver);
     host_free(&h);
     assert_int_equal(n.calls, 1);
 }

@@ -1,0 +1,145 @@
+/* The table of answers: what receivers really say, and that every row has its say. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "deliver/deliver.h"
+
+#define M (1u << GCW_METRICS)
+#define L (1u << GCW_LOGS)
+
+static struct verdict judge(gcw_signal signal, enum attempt_end end, int status, const char *body)
+{
+    struct sealed *s = sealed_new("", 0);
+    struct answer a = {.end = end, .status = status};
+    s->signal = signal;
+    s->records = 100;
+    strncpy(a.text, body, ANSWER_TEXT);
+    struct verdict v = answer_judge(s, &a, 0);
+    sealed_free(s);
+    return v;
+}
+
+/* Bodies as the receivers write them. `lost` counts with ACTION_PARTIAL alone. */
+static const struct said {
+    unsigned signals;
+    int status;
+    const char *body;
+    enum action action;
+    uint64_t lost;
+} said[] = {
+    {M | L, 204, "", ACTION_DELIVERED, 0},
+    {M | L, 200, "", ACTION_DELIVERED, 0},
+    {M, 202, "replicas did not match, rejecting sample: replica=a, elected=b", ACTION_DELIVERED, 0},
+    {L, 260, "ingestion blocked for user 't' until '2026-12-01T00:00:00Z' with status code '260'", ACTION_PARK, 0},
+    {L, 202, "", ACTION_PARK, 0},
+    {M | L, 302, "", ACTION_PARK, 0},
+    {M | L, 400, "<html><head><title>400 No required SSL certificate was sent</title></head>", ACTION_PARK, 0},
+    {M | L, 400, "<html><head><title>400 The SSL certificate error</title></head>", ACTION_PARK, 0},
+    {M | L, 400, "<title>400 The plain HTTP request was sent to HTTPS port</title>", ACTION_PARK, 0},
+    {M | L, 400, "Client sent an HTTP request to an HTTPS server.", ACTION_PARK, 0},
+    {M, 400,
+     "the incoming push request has been rejected because its message size of 200 bytes is larger than the allowed "
+     "limit of 100 bytes (err-mimir-distributor-max-write-message-size)",
+     ACTION_SPLIT, 0},
+    {M, 400, "too many HA clusters (err-mimir-tenant-too-many-ha-clusters)", ACTION_REJECT, 0},
+    {M, 400, "received a series whose label value length exceeds the limit (err-mimir-label-value-too-long)",
+     ACTION_PARTIAL, 1},
+    {M, 400, "out of order sample", ACTION_REJECT, 0},
+    {L, 400, "user 't', total ignored: 7 out of 10 for stream: {a=\"b\"}", ACTION_PARTIAL, 7},
+    {L, 400,
+     "total ignored: 3 out of 10 for stream: {a=\"b\"} user 't', total ignored: 4 out of 5 for stream: {a=\"c\"}",
+     ACTION_PARTIAL, 7},
+    {L, 400, "entry for stream '{a=\"b\"}' has timestamp too old: 2020-01-01T00:00:00Z", ACTION_PARTIAL, 1},
+    {L, 400, "3 errors like: entry for stream '{a=\"b\"}' has timestamp too new: x; 2 errors like: max entry size",
+     ACTION_PARTIAL, 5},
+    {L, 400, "max entry size '262144' bytes exceeded for stream '{a=\"b\"}'", ACTION_PARTIAL, 1},
+    {L, 400, "stream '{a=\"b\"}' has label value too long: 'x'", ACTION_PARTIAL, 1},
+    {L, 400, "entry too far behind, entry timestamp is: x", ACTION_PARTIAL, 1},
+    {L, 400, "couldn't parse labels: 1:2: parse error: unexpected", ACTION_REJECT, 0},
+    {M | L, 401, "{\"status\":\"error\",\"error\":\"authentication error: invalid scope requested\"}", ACTION_PARK, 0},
+    {M | L, 403, "", ACTION_PARK, 0},
+    {M | L, 404, "404 page not found", ACTION_PARK, 0},
+    {M | L, 405, "", ACTION_PARK, 0},
+    {M | L, 407, "", ACTION_PARK, 0},
+    {M | L, 408, "", ACTION_RETRY, 0},
+    {M | L, 413, "", ACTION_SPLIT, 0},
+    {M | L, 415, "", ACTION_REJECT, 0},
+    {M | L, 422, "error at least one valid stream is required for ingestion", ACTION_REJECT, 0},
+    {M | L, 425, "", ACTION_RETRY, 0},
+    {M | L, 429, "ingestion rate limit exceeded", ACTION_ABATE, 0},
+    {M | L, 500, "at least 2 live replicas required, could only find 1", ACTION_ABATE, 0},
+    {M, 501, "", ACTION_PARK, 0},
+    {L, 501, "", ACTION_RETRY, 0},
+    {M | L, 503, "", ACTION_RETRY, 0},
+    {M | L, 529, "", ACTION_RETRY, 0},
+    {M | L, 102, "", ACTION_RETRY, 0},
+};
+
+static void test_what_receivers_say_means_what_it_should(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(said); i++)
+        for (int signal = 0; signal < GCW_SIGNALS; signal++) {
+            if (!(said[i].signals & (1u << signal)))
+                continue;
+            struct verdict v = judge((gcw_signal)signal, END_ANSWERED, said[i].status, said[i].body);
+            if (v.action != said[i].action || v.lost != said[i].lost)
+                fail_msg("%d %s: %s, %llu lost", said[i].status, said[i].body, action_name(v.action),
+                         (unsigned long long)v.lost);
+        }
+}
+
+static void test_ends_without_an_answer(void **state)
+{
+    (void)state;
+    for (int signal = 0; signal < GCW_SIGNALS; signal++) {
+        assert_int_equal(judge((gcw_signal)signal, END_NOT_SENT, 0, "").action, ACTION_RETRY);
+        assert_int_equal(judge((gcw_signal)signal, END_AMBIGUOUS, 0, "").action, ACTION_RETRY);
+        assert_int_equal(judge((gcw_signal)signal, END_REFUSED, 0, "").action, ACTION_PARK);
+    }
+}
+
+/* A row that an earlier one hides says nothing. */
+static void test_every_row_decides_something(void **state)
+{
+    size_t count;
+    const struct answer_row *rows = answer_rows(&count);
+    (void)state;
+    for (size_t i = 0; i < count; i++) {
+        bool decides = false;
+        for (int signal = 0; signal < GCW_SIGNALS && !decides; signal++)
+            for (int status = rows[i].status_min; status <= rows[i].status_max && !decides; status++)
+                decides =
+                    (rows[i].signals & (1u << signal)) &&
+                    judge((gcw_signal)signal, rows[i].end, status, rows[i].body ? rows[i].body : "").row == &rows[i];
+        if (!decides)
+            fail_msg("row %zu (%d, %s) is hidden by the rows before it", i, rows[i].status_min, rows[i].reason);
+    }
+}
+
+static void test_every_row_says_why_and_whence(void **state)
+{
+    size_t count;
+    const struct answer_row *rows = answer_rows(&count);
+    (void)state;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(rows[i].reason && *rows[i].reason && rows[i].source && *rows[i].source);
+        if (rows[i].action == ACTION_PARK)
+            assert_non_null(rows[i].check);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_receivers_say_means_what_it_should),
+        cmocka_unit_test(test_ends_without_an_answer),
+        cmocka_unit_test(test_every_row_decides_something),
+        cmocka_unit_test(test_every_row_says_why_and_whence),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
