@@ -243,13 +243,14 @@ deps: ## apt-get what is missing
 	@tests/deps
 
 .PHONY: install
-install: all ## to DESTDIR and PREFIX: tool, library, header, pkg-config file, man pages
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5
+install: all ## to DESTDIR and PREFIX: tool, library, header, host modules, pkg-config file, man pages
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/fluent-bit $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5
 	install -m 755 $(B)/gcw $(DESTDIR)$(BINDIR)/gcw
 	install -m 644 $(B)/libgcw.a $(DESTDIR)$(LIBDIR)/libgcw.a
 	install -m 755 $(B)/libgcw.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libgcw.so.$(VERSION)
 	ln -sf libgcw.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libgcw.so.$(SOVERSION)
 	ln -sf libgcw.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libgcw.so
+	install -m 755 $(B)/out_grafana_cloud.so $(DESTDIR)$(LIBDIR)/fluent-bit/out_grafana_cloud.so
 	install -m 644 plugin/include/gcw.h $(DESTDIR)$(INCLUDEDIR)/gcw.h
 	sed -e 's|^prefix=.*|prefix=$(PREFIX)|; s|^libdir=.*|libdir=$(LIBDIR)|; s|^includedir=.*|includedir=$(INCLUDEDIR)|' $(B)/gcw.pc > $(DESTDIR)$(LIBDIR)/pkgconfig/gcw.pc
 	install -m 644 $(B)/gcw.1 $(DESTDIR)$(MANDIR)/man1/gcw.1

@@ -109,9 +109,14 @@ class Lines(FluentBit):
 
     def compare(self, record, row):
         port, out = self.receiver_at(f"r{len(self.processes)}", "--auth", "tenant")
+        as_then = {}  # what its output did in earlier versions: doc/fluent-bit-records.md
+        if self.version < (3, 2, 4):
+            as_then["escape_unicode"] = "off"
+        if self.version < (4, 0, 5) and "remove_keys" not in row:
+            as_then["remove_label_keys"] = "off"
         p = self.launch(self.service(), self.section("INPUT", name="dummy", dummy=record, samples=3, rate=10),
                         self.section("OUTPUT", name="loki", match="*", host="127.0.0.1", port=port, tenant_id="theirs", **row),
-                        self.ours(logs_url=f"http://127.0.0.1:{port}", tenant_id="ours", **row))
+                        self.ours(logs_url=f"http://127.0.0.1:{port}", tenant_id="ours", **row, **as_then))
         got = self.await_records(p, out, "entry", lambda r: len(r) >= 6, "both outputs' lines")
         self.stop(p)
         theirs, ours = ([r for r in got if r["tenant"] == who] for who in ("theirs", "ours"))
@@ -402,6 +407,84 @@ class Metrics(FluentBit):
         self.assertEqual(sorted(back("room_celsius")), [-4, 21.5])
         self.assertEqual(back('size_bytes{quantile="0.99"}'), [90])
         self.stop(p)
+
+
+class Documents(FluentBit):
+    """What users paste works: with addresses, paths and token of the test put in, and nothing else changed."""
+
+    def snippets(self, path, language):
+        return re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.S)
+
+    def paste(self, text, name, signals, extra=()):
+        (self.dir / "app").mkdir(exist_ok=True)
+        (self.dir / "state").mkdir(exist_ok=True)
+        (self.dir / "app" / "a.log").write_text("one\ntwo\n")
+        (self.dir / "app" / "web-1_shop_web-0123456789abcdef.log").write_text(
+            "2026-11-24T06:00:00.000000001Z stdout F one\n2026-11-24T06:00:00.000000002Z stdout F two\n")
+        port, out = self.receiver_at(f"r{len(self.processes)}", "--token-file", self.token_file(), "-t", "metrics=123456", "-t", "logs=654321",
+                                     "--limit", "logs_past=0")
+        base = f"http://127.0.0.1:{port}"
+        for old, new in (("https://logs-prod-006.grafana.net", base), ("https://prometheus-prod-01.grafana.net", base),
+                         ("/etc/fluent-bit/token", self.token_file()), ("/run/secrets/grafana-cloud/token", self.token_file()),
+                         ("/usr/local/lib/fluent-bit/out_grafana_cloud.so", MODULE), ("/fluent-bit/out_grafana_cloud.so", MODULE),
+                         ("/var/log/app/*.log", self.dir / "app/a.log"), ("/var/log/containers/*.log", self.dir / "app/web*.log"),
+                         ("/var/lib/fluent-bit", self.dir / "state"), *extra):
+            text = text.replace(str(old), str(new))
+        text = re.sub(r"(scrape_interval:? +)\d+", r"\g<1>1", text)
+        p = self.launch(text, name=name, env=clean_env(HOSTNAME="web-1"))
+        for signal_name in signals:
+            kind = {"logs": "entry", "metrics": "sample"}[signal_name]
+            self.await_records(p, out, kind, lambda r: len(r) >= 2, signal_name)
+        self.stop(p)
+        return out
+
+    def test_snippets_of_the_manual(self):
+        manual = ROOT / "doc" / "fluent-bit.md"
+        done = 0
+        for i, text in enumerate(self.snippets(manual, "ini")):
+            signals = [s for s in ("logs", "metrics") if f"{s}_url" in text]
+            if signals and (signals == ["logs"] or self.version >= (4, 2, 3)):
+                self.paste(text, f"manual-{i}.conf", signals)
+                done += 1
+        if self.version >= (3, 2, 0):
+            for i, text in enumerate(self.snippets(manual, "yaml")):
+                self.paste(text, f"manual-{i}.yaml", ["logs", "metrics"] if self.version >= (4, 2, 3) else ["logs"])
+                done += 1
+        self.assertGreater(done, 0)
+
+    def test_snippets_of_the_readme(self):
+        for i, text in enumerate(self.snippets(ROOT / "README.md", "ini")):
+            self.paste(text, f"readme-{i}.conf", ["logs"])
+
+    def test_examples(self):
+        self.since(3, 2, 0)
+        signals = ["logs", "metrics"] if self.version >= (4, 2, 3) else ["logs"]
+        examples = ROOT / "plugin" / "hosts" / "fluent-bit" / "examples"
+        (self.dir / "plugins.conf").write_text((examples / "plugins.conf").read_text().replace(
+            "/usr/local/lib/fluent-bit/out_grafana_cloud.so", str(MODULE)))
+        self.paste((examples / "fluent-bit.conf").read_text(), "fluent-bit.conf", signals)
+        shutil.rmtree(self.dir / "state")
+        self.paste((examples / "fluent-bit.yaml").read_text(), "fluent-bit.yaml", signals)
+
+    def test_the_daemonsets_configuration(self):
+        """What its ConfigMap holds; metadata of pods made up, as there is no API server to ask."""
+        self.since(3, 2, 0)
+        text = (ROOT / "plugin" / "hosts" / "fluent-bit" / "examples" / "daemonset.yaml").read_text()
+        block = re.search(r"  fluent-bit\.yaml: \|\n((?:    .*\n|\n)+)", text)[1]
+        block = "".join(line[4:] for line in block.splitlines(keepends=True))
+        extra = [("annotations: off", "annotations: off\n      dummy_meta: on\n      kube_tag_prefix: kube" + str(self.dir / "app/").replace("/", ".") + "."),
+                 ("skip_long_lines: on", "skip_long_lines: on\n      read_from_head: on")]
+        out = self.paste(block, "daemonset.yaml", ["logs"], extra)
+        entry = self.accepted_in(out, "entry")[0]
+        self.assertEqual(entry["labels"].get("cluster"), "lab")
+        self.assertIn(entry["line"], ("one", "two"))
+
+    def test_the_manual_has_every_option_of_the_module(self):
+        text = "".join(page.read_text() for page in (ROOT / "doc").glob("fluent-bit*.md"))
+        names = re.findall(r'\{\{"(\w+)",', (ROOT / "plugin" / "hosts" / "fluent-bit" / "own.c").read_text())
+        names += re.findall(r'\n    \{"(\w+)", (?:apply|differs|not_here)', (ROOT / "plugin" / "hosts" / "fluent-bit" / "carried.c").read_text())
+        self.assertGreater(len(names), 25)
+        self.assertEqual([n for n in names if f"`{n}" not in text and n not in ("aws_service", "aws_region")], [])
 
 
 if __name__ == "__main__":
