@@ -7,12 +7,12 @@
  * The median is over batches of 64 calls, less what reading the clock costs; the mean comes from rounds without clocks.
  * Paced: bursts that fit the writer's own pool of memory, as an application at work makes them; the calls of malloc
  * made within appends are counted in both. */
-#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
+#include "allocations.h"
 #include "common.h"
 
 #define BATCH       64
@@ -23,38 +23,6 @@
 #define PACED_TIMES 60
 #define PACED_WARM  10
 #define CLOCK_TRIES 2001
-
-/* ---- malloc, counted on the threads that ask for it ------------------------------------------------------------- */
-
-static _Thread_local bool counting;
-static _Thread_local uint64_t allocations;
-
-/* glibc's own, behind the names that a program may take over */
-extern void *__libc_malloc(size_t n);
-extern void *__libc_calloc(size_t count, size_t n);
-extern void *__libc_realloc(void *p, size_t n);
-extern void *__libc_memalign(size_t align, size_t n);
-
-void *malloc(size_t n)
-{
-    allocations += counting;
-    return __libc_malloc(n);
-}
-void *calloc(size_t count, size_t n)
-{
-    allocations += counting;
-    return __libc_calloc(count, n);
-}
-void *realloc(void *p, size_t n)
-{
-    allocations += counting;
-    return __libc_realloc(p, n);
-}
-void *aligned_alloc(size_t align, size_t n)
-{
-    allocations += counting;
-    return __libc_memalign(align, n);
-}
 
 /* ---- the appending threads ----------------------------------------------------------------------------------------
  */

@@ -405,18 +405,18 @@ static enum line_status pair_value(struct walk *w, const struct msgpack_value *h
 /* Keys hold no blanks, quotes or equal signs in logfmt. */
 static bool pair_key(struct buf *out, struct view key)
 {
-    if (!buf_reserve(out, key.n * 3 + 1))
+    if (!buf_reserve(out, key.n))
         return false;
-    for (size_t i = 0; i < key.n;) {
-        size_t n = utf8_sequence(key.p + i, key.n - i);
+    for (size_t i = 0, n; i < key.n; i += n) {
         uint8_t c = (uint8_t)key.p[i];
+        n = c < 0x80 ? 1 : utf8_sequence(key.p + i, key.n - i);
         if (n == 0 || c <= ' ' || c == '=' || c == '"' || c == 0x7f) {
             out->p[out->n++] = '_';
-            i += n ? n : 1;
+            n = 1;
             continue;
         }
-        memcpy(out->p + out->n, key.p + i, n);
-        out->n += n, i += n;
+        for (size_t k = 0; k < n; k++)
+            out->p[out->n++] = (uint8_t)key.p[i + k];
     }
     return true;
 }
@@ -448,16 +448,16 @@ static enum line_status pairs_line(struct walk *w, const struct msgpack_value *h
 
 /* Writes a member's value alone; *m moves behind the record. */
 static enum line_status single_line(struct walk *w, const struct line_rules *rules, const struct msgpack_value *head,
-                                    const struct path *node, struct msgpack value, struct view *text)
+                                    const struct path *node, struct msgpack *value, struct view *text)
 {
     struct msgpack_value v;
-    if (!msgpack_skip_rest(w->m, head) || !msgpack_next(&value, &v))
+    if (!msgpack_skip_rest(w->m, head) || !msgpack_next(value, &v))
         return LINE_DAMAGED;
     if (v.type == MSGPACK_STR && (rules->format == LINE_KEY_VALUE || rules->single == SINGLE_DROP_RAW)) {
         *text = v.bytes;
         return LINE_OK;
     }
-    w->m = &value;
+    w->m = value;
     if (rules->format == LINE_JSON)
         return json_line(w, &v, node, text);
     TRY(pair_value(w, &v, node));
@@ -492,7 +492,7 @@ enum line_status line_write(struct line *line, const struct line_rules *rules, s
     if (rules->single != SINGLE_KEEP && single_member(rules, &head, *m, &node, &value)) {
         if (rules->paths)
             paths_capture(rules->paths, body);
-        return single_line(&w, rules, &head, node, value, text);
+        return single_line(&w, rules, &head, node, &value, text);
     }
     return rules->format == LINE_JSON ? json_line(&w, &head, record_node(rules), text)
                                       : pairs_line(&w, &head, record_node(rules), text);

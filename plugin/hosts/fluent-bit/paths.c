@@ -56,7 +56,7 @@ static bool child_of(struct paths *paths, uint32_t parent, const struct path_ste
     n->sibling = paths->nodes[parent].child;
     paths->nodes[parent].child = *out;
     if (parent == 0 && !step->indexes) {
-        uint32_t *top = &paths->top[key_hash(n->step.key)];
+        uint32_t *top = &paths->top[key_hash(step->key)];
         n->same_hash = *top;
         *top = *out;
     }
