@@ -73,6 +73,11 @@ bool utf8_valid(const char *p, size_t n);          /* RFC 3629: no surrogates, n
 size_t utf8_sequence(const char *p, size_t n);
 /* Length of the invalid run at p that becomes one U+FFFD (maximal subpart, Unicode 3.9, as Go and the WHATWG do). */
 size_t utf8_invalid_run(const char *p, size_t n);
+/* The text with each invalid run replaced by U+FFFD: its length, and writing it; returns the length. */
+#define UTF8_REPLACEMENT "\xef\xbf\xbd"
+bool utf8_has_replacement(const char *p, size_t n);
+size_t utf8_mended_size(const char *p, size_t n);
+size_t utf8_mend(char *out, const char *p, size_t n);
 size_t utf8_cut(const char *p, size_t n, size_t max); /* largest length <= max that splits no character */
 /* Copies text for a message: control characters become blanks, invalid UTF-8 '?', cut to cap-1 bytes; terminated. */
 void text_clean(char *out, size_t cap, const char *p, size_t n);

@@ -79,6 +79,33 @@ bool utf8_valid(const char *p, size_t n)
     return true;
 }
 
+bool utf8_has_replacement(const char *p, size_t n) { return n >= 3 && memmem(p, n, UTF8_REPLACEMENT, 3) != NULL; }
+
+size_t utf8_mend(char *out, const char *p, size_t n)
+{
+    size_t o = 0;
+    for (size_t i = 0; i < n;) {
+        size_t good = utf8_ascii_prefix(p + i, n - i);
+        good = good ? good : utf8_sequence(p + i, n - i);
+        memcpy(out + o, good ? p + i : UTF8_REPLACEMENT, good ? good : 3);
+        o += good ? good : 3;
+        i += good ? good : utf8_invalid_run(p + i, n - i);
+    }
+    return o;
+}
+
+size_t utf8_mended_size(const char *p, size_t n)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < n;) {
+        size_t good = utf8_ascii_prefix(p + i, n - i);
+        good = good ? good : utf8_sequence(p + i, n - i);
+        size += good ? good : 3;
+        i += good ? good : utf8_invalid_run(p + i, n - i);
+    }
+    return size;
+}
+
 size_t utf8_cut(const char *p, size_t n, size_t max)
 {
     if (n <= max)

@@ -105,8 +105,9 @@ uint64_t batch_sealed_bound(const struct batch *batch);
 uint64_t sealed_bound(uint64_t wire_bytes);
 
 struct seal_config {
-    enum logs_encoding_choice { SEAL_GZIP, SEAL_PLAIN } logs;
+    enum logs_encoding_choice { SEAL_GZIP, SEAL_PLAIN, SEAL_SNAPPY } logs; /* JSON the first two, protobuf the last */
     int compression_level;
+    bool unique_times; /* no two entries of a stream with the same time, see runs.c */
 };
 
 struct sealer;

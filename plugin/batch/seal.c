@@ -1,25 +1,14 @@
-/* Sealing: a closed batch becomes one sealed request. Metrics are written in the order they came; log entries are
- * gathered by stream and put in ascending order, as Loki checks each against the newest before it. */
+/* Sealing: a closed batch becomes one sealed request. Metrics are written in the order they came, log entries as runs.c
+ * has it. */
 #include <stdlib.h>
 
-#include "batch/record.h"
-
-/* One stream's entries in the batch at hand. */
-struct run {
-    struct interned *stream;
-    struct record_entry *first, *last;
-    uint32_t count;
-    bool ascending;
-};
+#include "batch/runs.h"
 
 struct sealer {
     struct seal_config config;
     struct gzip *gzip;
     struct buf raw, packed;
-    struct run *runs;
-    size_t run_count, run_cap;
-    struct record_entry **order; /* scratch of the sort */
-    size_t order_cap;
+    struct runs runs;
 };
 
 /* Snappy's own bound is n + n / 6 + 32; gzip's is less. */
@@ -35,6 +24,7 @@ struct sealer *sealer_new(const struct seal_config *c)
     if (!s)
         return NULL;
     s->config = *c;
+    s->runs.unique = c->unique_times;
     if (c->logs == SEAL_GZIP && !(s->gzip = gzip_new(c->compression_level))) {
         free(s);
         return NULL;
@@ -49,29 +39,11 @@ void sealer_free(struct sealer *s)
     gzip_free(s->gzip);
     buf_free(&s->raw);
     buf_free(&s->packed);
-    free(s->runs);
-    free(s->order);
+    runs_free(&s->runs);
     free(s);
 }
 
-size_t sealer_scratch_bytes(const struct sealer *s)
-{
-    return s->raw.cap + s->packed.cap + s->run_cap * sizeof *s->runs + s->order_cap * sizeof(void *);
-}
-
-/* What a walk over the batch gathers. */
-struct tally {
-    uint64_t records, metadata, releases;
-    int64_t first_time, last_time;
-};
-
-static void tally_time(struct tally *t, int64_t time)
-{
-    if (t->records++ == 0)
-        t->first_time = t->last_time = time;
-    t->first_time = MIN(t->first_time, time);
-    t->last_time = MAX(t->last_time, time);
-}
+size_t sealer_scratch_bytes(const struct sealer *s) { return s->raw.cap + s->packed.cap + runs_bytes(&s->runs); }
 
 /* ---- metrics --------------------------------------------------------------------------------------------------- */
 
@@ -132,116 +104,19 @@ static bool encode_metrics(struct sealer *s, const struct batch *batch, struct t
     return ok;
 }
 
-/* ---- logs ------------------------------------------------------------------------------------------------------ */
-
-static struct run *run_of(struct sealer *s, struct interned *stream)
-{
-    size_t at = (size_t)(uintptr_t)stream->payload; /* index + 1 while the batch is at hand */
-    if (at > 0)
-        return &s->runs[at - 1];
-    if (s->run_count == s->run_cap) {
-        size_t cap = s->run_cap ? s->run_cap * 2 : 16;
-        struct run *runs = realloc(s->runs, cap * sizeof *runs);
-        if (!runs)
-            return NULL;
-        s->runs = runs;
-        s->run_cap = cap;
-    }
-    s->runs[s->run_count++] = (struct run){.stream = stream, .ascending = true};
-    stream->payload = (void *)(uintptr_t)s->run_count;
-    return &s->runs[s->run_count - 1];
-}
-
-static bool gather_runs(struct sealer *s, const struct batch *batch, struct tally *t)
-{
-    for (struct chunk *c = batch->first; c; c = c->next)
-        for (uint32_t at = 0; at < c->used; at += chunk_record(c, at)->size) {
-            if (chunk_record(c, at)->kind != RECORD_ENTRY) {
-                t->releases++;
-                continue;
-            }
-            struct record_entry *r = (struct record_entry *)(void *)(c->data + at);
-            struct run *run = run_of(s, r->stream);
-            if (!run)
-                return false;
-            r->next = NULL;
-            if (run->last)
-                run->last->next = r, run->ascending &= run->last->time_ns <= r->time_ns;
-            else
-                run->first = r;
-            run->last = r;
-            run->count++;
-            tally_time(t, r->time_ns);
-        }
-    return true;
-}
-
-/* Stable merge sort of src[0..n) by time, with scratch of the same length: equal times keep their order. */
-static void sort_entries(struct record_entry **src, struct record_entry **scratch, size_t n)
-{
-    if (n < 2)
-        return;
-    size_t half = n / 2, a = 0, b = half, k = 0;
-    sort_entries(src, scratch, half);
-    sort_entries(src + half, scratch, n - half);
-    while (a < half && b < n)
-        scratch[k++] = src[b]->time_ns < src[a]->time_ns ? src[b++] : src[a++];
-    while (a < half)
-        scratch[k++] = src[a++];
-    memcpy(src, scratch, k * sizeof(struct record_entry *)); /* what is left of the second half is in place */
-}
-
-static bool run_sort(struct sealer *s, struct run *run)
-{
-    size_t n = run->count;
-    if (s->order_cap < 2 * n) {
-        struct record_entry **order = realloc(s->order, 2 * n * sizeof(struct record_entry *));
-        if (!order)
-            return false;
-        s->order = order;
-        s->order_cap = 2 * n;
-    }
-    size_t i = 0;
-    for (struct record_entry *r = run->first; r; r = r->next)
-        s->order[i++] = r;
-    sort_entries(s->order, s->order + n, n);
-    for (i = 0; i + 1 < n; i++)
-        s->order[i]->next = s->order[i + 1];
-    s->order[n - 1]->next = NULL;
-    run->first = s->order[0];
-    run->ascending = true;
-    return true;
-}
-
-static bool put_run(struct sealer *s, struct run *run)
-{
-    if (!run->ascending && !run_sort(s, run))
-        return false;
-    bool ok = loki_json_stream(&s->raw, interned_block(run->stream));
-    for (const struct record_entry *r = run->first; r && ok; r = r->next)
-        ok = (r == run->first || buf_append(&s->raw, ",", 1)) &&
-             loki_json_entry(&s->raw, r->time_ns, view_make(r->text, r->line_len),
-                             view_make(r->text + r->line_len, r->metadata_len));
-    return ok && loki_json_stream_end(&s->raw);
-}
-
-static bool encode_logs(struct sealer *s, const struct batch *batch, struct tally *t)
-{
-    s->run_count = 0;
-    bool ok = gather_runs(s, batch, t) && loki_json_begin(&s->raw);
-    for (size_t i = 0; i < s->run_count; i++) {
-        ok = ok && (i == 0 || buf_append(&s->raw, ",", 1)) && put_run(s, &s->runs[i]);
-        s->runs[i].stream->payload = NULL;
-    }
-    return ok && loki_json_end(&s->raw);
-}
-
 /* ---- both ------------------------------------------------------------------------------------------------------ */
+
+static enum protocol protocol_of(const struct sealer *s, gcw_signal signal)
+{
+    return signal == GCW_METRICS           ? PROTOCOL_RW1
+           : s->config.logs == SEAL_SNAPPY ? PROTOCOL_LOKI_PROTO
+                                           : PROTOCOL_LOKI_JSON;
+}
 
 static bool compress(struct sealer *s, gcw_signal signal, enum encoding *encoding, const struct buf **body)
 {
     *body = &s->packed;
-    if (signal == GCW_METRICS) {
+    if (signal == GCW_METRICS || s->config.logs == SEAL_SNAPPY) {
         *encoding = ENCODING_SNAPPY;
         return snappy_pack(&s->packed, &s->raw);
     }
@@ -281,7 +156,6 @@ static bool shares_take(struct sealed *out, const struct batch *batch)
 
 static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, const struct tally *t)
 {
-    static const enum protocol protocols[] = {[GCW_METRICS] = PROTOCOL_RW1, [GCW_LOGS] = PROTOCOL_LOKI_JSON};
     enum encoding encoding;
     const struct buf *body;
     if (!compress(s, batch->signal, &encoding, &body))
@@ -294,7 +168,7 @@ static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, c
     out->batch_seq = batch->seq;
     out->route = batch->route;
     out->signal = batch->signal;
-    out->protocol = protocols[batch->signal];
+    out->protocol = protocol_of(s, batch->signal);
     out->encoding = encoding;
     out->tenant = batch->tenant;
     out->lane = batch->lane;
@@ -332,11 +206,13 @@ bool sealer_seal(struct sealer *s, struct batch *batch, struct sealed **out)
     *out = NULL;
     s->raw.n = 0;
     bool ok = buf_reserve(&s->raw, batch->wire_bytes + 64);
-    ok = ok && (batch->signal == GCW_METRICS ? encode_metrics(s, batch, &t) : encode_logs(s, batch, &t));
+    ok = ok && (batch->signal == GCW_METRICS ? encode_metrics(s, batch, &t)
+                                             : runs_encode(&s->runs, batch, protocol_of(s, GCW_LOGS), &s->raw, &t));
     if (ok && t.records + t.metadata > 0)
         ok = (*out = sealed_make(s, batch, &t)) != NULL;
     if (!ok)
         return false;
+    runs_commit(&s->runs);
     if (t.releases > 0) /* else the walk would be for nothing, over memory that has left the caches */
         destroy_released(batch);
     scratch_trim(&s->raw, MAX(batch->wire_bytes, 2 * MIB));

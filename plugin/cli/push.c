@@ -13,7 +13,7 @@
 static const struct {
     const char *memory_limit, *batch_bytes;
 } defaults[GCW_SIGNALS] = {
-    [GCW_METRICS] = {"10MiB", "1MiB"},
+    [GCW_METRICS] = {"8MiB", "1MiB"},
     [GCW_LOGS] = {"4MiB", "512KiB"},
 };
 #define READ_BYTES (256 * KIB)

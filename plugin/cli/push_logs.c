@@ -38,7 +38,7 @@ struct logs {
     struct lines lines;
     struct json_reader *reader;
     gcw_stream *stream; /* of entries without labels of their own */
-    int64_t now_ns; /* when the piece at hand was read */
+    int64_t now_ns;     /* when the piece at hand was read */
     int64_t last_ns;
     bool confirm;
     gcw_receipt *receipt; /* of the piece at hand, with --confirm */

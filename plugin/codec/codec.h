@@ -1,4 +1,5 @@
-/* codec/: model <-> bytes. Remote write 1.0 and Loki JSON, snappy and gzip, and the sealed request they end in. */
+/* codec/: model <-> bytes. Remote write 1.0, Loki JSON and protobuf, snappy and gzip, and the sealed request they end
+ * in. */
 #ifndef GCW_CODEC_H
 #define GCW_CODEC_H
 
@@ -9,7 +10,7 @@
  * batch/, owned by the queue, freed by the writer when its last record has ended. */
 
 /* These numbers are in queue files: new ones go behind. */
-enum protocol { PROTOCOL_RW1, PROTOCOL_LOKI_JSON, PROTOCOLS };
+enum protocol { PROTOCOL_RW1 = 0, PROTOCOL_LOKI_JSON = 1, PROTOCOL_LOKI_PROTO = 3, PROTOCOLS };
 enum encoding { ENCODING_NONE, ENCODING_SNAPPY, ENCODING_GZIP, ENCODINGS };
 
 const char *protocol_content_type(enum protocol p);
@@ -79,6 +80,15 @@ bool loki_json_entry(struct buf *out, int64_t time_ns, struct view line, struct 
 bool loki_json_stream_end(struct buf *out); /* ]} */
 bool loki_json_end(struct buf *out);        /* ]} */
 /* Commas are the caller's: buf_puts(out, ","). */
+
+/* ---- Loki protobuf (the same, application/x-protobuf in snappy; numbers in proto/logproto.proto) --------------------
+ */
+
+/* A stream with its labels; *at is for its end. */
+bool loki_proto_stream(struct buf *out, struct view block, size_t *at);
+/* Line bytes that are not UTF-8 become U+FFFD, as in JSON; metadata is a label block. */
+bool loki_proto_entry(struct buf *out, int64_t time_ns, struct view line, struct view metadata);
+bool loki_proto_stream_end(struct buf *out, size_t at);
 
 /* ---- compression ------------------------------------------------------------------------------------------------ */
 

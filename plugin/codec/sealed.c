@@ -9,6 +9,7 @@ const char *protocol_content_type(enum protocol p)
     static const char *const type[] = {
         [PROTOCOL_RW1] = "application/x-protobuf",
         [PROTOCOL_LOKI_JSON] = "application/json",
+        [PROTOCOL_LOKI_PROTO] = "application/x-protobuf",
     };
     return type[p];
 }

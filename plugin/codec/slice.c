@@ -163,6 +163,54 @@ static bool slice_loki(const struct buf *raw, struct range *r, struct buf *out, 
     return expect(&j, "]}") && buf_puts(out, "]}");
 }
 
+/* ---- Loki protobuf: streams that hold their labels, then entries ------------------------------------------------ */
+
+static bool field_get(const uint8_t **p, const uint8_t *end, uint8_t key, struct view *out)
+{
+    uint64_t len;
+    if (*p == end || *(*p)++ != key || !varint_get(p, end, &len) || len > (uint64_t)(end - *p))
+        return false;
+    *out = view_make((const char *)*p, (size_t)len);
+    *p += len;
+    return true;
+}
+
+/* The wanted entries of a stream lie together: they and its labels are a stream. */
+static bool slice_proto_stream(struct view stream, struct range *r, struct buf *out)
+{
+    enum { STREAM = 0x0a, LABELS = 0x0a, ENTRY = 0x12 };
+    const uint8_t *start = (const uint8_t *)stream.p, *p = start, *end = p + stream.n, *first = NULL, *last = NULL;
+    struct view field;
+    uint8_t head[11] = {STREAM};
+    if (!field_get(&p, end, LABELS, &field))
+        return false;
+    size_t labels = (size_t)(p - start);
+    while (p < end) {
+        const uint8_t *entry = p;
+        if (!field_get(&p, end, ENTRY, &field))
+            return false;
+        if (!wanted(r))
+            continue;
+        first = first ? first : entry;
+        last = p;
+    }
+    if (!first)
+        return true;
+    size_t entries = (size_t)(last - first), n = (size_t)(varint_put(head + 1, labels + entries) - head);
+    return buf_append(out, head, n) && buf_append(out, start, labels) && buf_append(out, first, entries);
+}
+
+static bool slice_proto(const struct buf *raw, struct range *r, struct buf *out, uint32_t *metadata)
+{
+    const uint8_t *p = raw->p, *end = p + raw->n;
+    struct view stream;
+    (void)metadata;
+    while (p < end)
+        if (!field_get(&p, end, 0x0a, &stream) || !slice_proto_stream(stream, r, out))
+            return false;
+    return true;
+}
+
 /* ---- all -------------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -170,8 +218,8 @@ static const struct {
 } unpackers[ENCODINGS] = {
     [ENCODING_NONE] = {unpack_none}, [ENCODING_SNAPPY] = {unpack_snappy}, [ENCODING_GZIP] = {unpack_gzip}};
 
-static bool (*const slicers[PROTOCOLS])(const struct buf *, struct range *, struct buf *,
-                                        uint32_t *) = {[PROTOCOL_RW1] = slice_rw1, [PROTOCOL_LOKI_JSON] = slice_loki};
+static bool (*const slicers[PROTOCOLS])(const struct buf *, struct range *, struct buf *, uint32_t *) = {
+    [PROTOCOL_RW1] = slice_rw1, [PROTOCOL_LOKI_JSON] = slice_loki, [PROTOCOL_LOKI_PROTO] = slice_proto};
 
 static bool pack(enum encoding e, const struct buf *raw, struct buf *packed, const struct buf **body)
 {

@@ -7,6 +7,8 @@
 enum overflow_policy { OVERFLOW_ERROR, OVERFLOW_BLOCK, OVERFLOW_DROP_OLDEST, OVERFLOW_DROP_NEWEST };
 enum line_policy { LINE_TRUNCATE, LINE_REJECT };
 enum logs_compression { LOGS_GZIP, LOGS_UNCOMPRESSED };
+enum logs_encoding { LOGS_JSON, LOGS_PROTOBUF };
+enum window_policy { WINDOW_SEND, WINDOW_DROP, WINDOW_RESTAMP };
 
 /* Per-signal options are pairs [GCW_METRICS], [GCW_LOGS]; strings are owned, never NULL ("" = not set). */
 struct gcw_config {
@@ -29,7 +31,12 @@ struct gcw_config {
     uint64_t max_series, max_streams, interned_memory;
     uint64_t max_line_bytes;
     int line_policy;
+    int logs_encoding; /* enum logs_encoding */
     int logs_compression;
+    int logs_service_name, logs_detected_level; /* enum: off, auto */
+    bool logs_unique_times;
+    uint64_t logs_max_past_ms, logs_max_future_ms; /* 0 = no bound */
+    int logs_window_policy;                        /* enum window_policy */
     uint64_t compression_level;
     bool metrics_metadata;
 

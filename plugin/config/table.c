@@ -41,6 +41,9 @@ static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const http_versions[] = {"auto", "1.1", "2", NULL};
 static const char *const label_policies[] = {"sanitise", "truncate", "reject", NULL};
 static const char *const line_policies[] = {"truncate", "reject", NULL};
+static const char *const logs_encodings[] = {"json", "protobuf", NULL};
+static const char *const off_auto[] = {"off", "auto", NULL};
+static const char *const window_policies[] = {"send", "drop", "restamp", NULL};
 static const char *const compressions[] = {"gzip", "none", NULL};
 static const char *const queue_modes[] = {"memory", "spill", "durable", NULL};
 static const char *const overflows[] = {"error", "block", "drop_oldest", "drop_newest", NULL};
@@ -128,8 +131,11 @@ const struct option_row option_rows[] = {
              "Longest time an entry waits for its request to fill."),
     INT("logs_lanes", 1, 1, 64, BATCH, signal[GCW_LOGS].lanes,
         "Requests of one tenant that may be in flight together; a stream keeps to one lane."),
+    ENUM("logs_encoding", "json", "json|protobuf", logs_encodings, 0, false, BATCH, logs_encoding,
+         "Form of logs requests: json, compressed by logs_compression, or protobuf, always in snappy, which costs both "
+         "ends less CPU and the network more than gzip."),
     ENUM("logs_compression", "gzip", "gzip|none", compressions, 0, false, BATCH, logs_compression,
-         "Compression of logs requests."),
+         "Compression of logs requests in JSON."),
     INT("compression_level", 1, 1, 9, BATCH, compression_level,
         "gzip level; 1 costs least and already takes logs to a fifth or less."),
     BOOL("metrics_metadata", "on", BATCH, metrics_metadata,
@@ -156,6 +162,33 @@ const struct option_row option_rows[] = {
     SIZE("max_line_bytes", "256KiB", "1KiB", "16MiB", 1024, 16 * MIB, LABELS, max_line_bytes, "Longest log line."),
     ENUM("line_policy", "truncate", "truncate|reject", line_policies, 0, false, LABELS, line_policy,
          "What happens to a longer line."),
+    ENUM(
+        "logs_service_name", "off", "off|auto", off_auto, 0, false, LABELS, logs_service_name,
+        "auto sets the label service_name where it is absent, from the labels Loki itself would take it from (service, "
+        "app, application, app_name, name, ... job), else to unknown_service. off leaves that to the server, which "
+        "does "
+        "the same unless it was told not to."),
+    ENUM(
+        "logs_detected_level", "off", "off|auto", off_auto, 0, false, LABELS, logs_detected_level,
+        "auto sets the structured metadata detected_level where it is absent, as Loki would: from a label or metadata "
+        "such as level or severity, from severity_number, or from such a key of a line in JSON or logfmt. What takes a "
+        "guess, and with off everything, is left to the server."),
+    BOOL(
+        "logs_unique_times", "off", LABELS, logs_unique_times,
+        "Entries of a stream that come with the same time get one nanosecond more each, in their order: Loki keeps but "
+        "one of two that are equal. Entries older than what was sent of their stream before are compared within their "
+        "request only."),
+    DURATION(
+        "logs_max_past", "7d", "0", "3650d", 0, 3650 * DAY, LABELS, logs_max_past_ms,
+        "Age from which an entry counts as too old for the receiver when it is appended; Loki's default limit is 7d. "
+        "0 = no age."),
+    DURATION(
+        "logs_max_future", "10m", "0", "3650d", 0, 3650 * DAY, LABELS, logs_max_future_ms,
+        "How far ahead of this machine's clock an entry counts as too new; Loki's default limit is 10m. 0 = never."),
+    ENUM("logs_window_policy", "send", "send|drop|restamp", window_policies, 0, false, LABELS, logs_window_policy,
+         "What happens to such entries: send lets the receiver decide, drop drops and counts them, restamp gives them "
+         "the "
+         "present time and puts their own into the structured metadata original_timestamp (Unix nanoseconds)."),
 
     SIZE(
         "memory_limit", "32MiB", "64KiB", "1TiB", 65536, UINT64_C(1) << 40, MEMORY, memory_limit,

@@ -169,4 +169,8 @@ struct interned *intern_expire(struct intern_table *t, uint64_t before_ms)
     return out;
 }
 
-void intern_destroy(struct interned *i) { free(i); }
+void intern_destroy(struct interned *i)
+{
+    free(i->payload);
+    free(i);
+}

@@ -92,18 +92,25 @@ static struct view name_sanitised(struct label_scratch *s, struct view name, boo
     return text_take(s, start);
 }
 
-static struct view utf8_mended(struct label_scratch *s, struct view v)
+/* Loki's reader of labels takes U+FFFD for a broken character, and the whole push with it is refused. */
+static bool value_fits(const struct label_rules *r, struct view v)
+{
+    return utf8_ascii_prefix(v.p, v.n) == v.n ||
+           (utf8_valid(v.p, v.n) && (r->signal != GCW_LOGS || !utf8_has_replacement(v.p, v.n)));
+}
+
+/* What is not UTF-8 as U+FFFD; for logs, with what was U+FFFD, as '?'. */
+static struct view value_mended(const struct label_rules *r, struct label_scratch *s, struct view v)
 {
     size_t start = s->text.n;
-    for (size_t i = 0; i < v.n;) {
-        size_t good = utf8_sequence(v.p + i, v.n - i);
-        if (good) {
-            memcpy(s->text.p + s->text.n, v.p + i, good);
-            s->text.n += good, i += good;
-        } else {
-            memcpy(s->text.p + s->text.n, "\xef\xbf\xbd", 3);
-            s->text.n += 3, i += utf8_invalid_run(v.p + i, v.n - i);
-        }
+    s->text.n += utf8_mend((char *)s->text.p + start, v.p, v.n);
+    for (char *p, *from = (char *)s->text.p + start; r->signal == GCW_LOGS; from = p + 1) {
+        size_t rest = s->text.n - (size_t)(from - (char *)s->text.p);
+        if (!(p = memmem(from, rest, UTF8_REPLACEMENT, 3)))
+            break;
+        *p = '?';
+        memmove(p + 1, p + 3, rest - (size_t)(p - from) - 3);
+        s->text.n -= 2;
     }
     return text_take(s, start);
 }
@@ -168,11 +175,17 @@ static gcw_status mend_name(const struct mender *m, struct label_pair *p, bool *
 static gcw_status mend_value(const struct mender *m, struct label_pair *p)
 {
     const struct label_rules *r = m->rules;
-    if (!utf8_valid(p->value.p, p->value.n)) {
+    if (!value_fits(r, p->value)) {
+        bool logs = r->signal == GCW_LOGS;
         if (r->policy != LABELS_SANITISE)
-            return refuse(m, "the value is not UTF-8", p->name, p->value);
-        p->value = utf8_mended(m->scratch, p->value);
-        note(m, "value was not UTF-8: what is invalid became U+FFFD", p->name);
+            return refuse(
+                m, logs ? "the value is not UTF-8, or has U+FFFD in it, which Loki refuses" : "the value is not UTF-8",
+                p->name, p->value);
+        p->value = value_mended(r, m->scratch, p->value);
+        note(m,
+             logs ? "value was not UTF-8: what is invalid, and U+FFFD, became '?'"
+                  : "value was not UTF-8: what is invalid became U+FFFD",
+             p->name);
     }
     if (is_metric_name(r, p->name) && !name_fits(p->value, true)) {
         if (r->policy != LABELS_SANITISE)
@@ -205,7 +218,7 @@ static bool pair_is_fine(const struct label_rules *r, const struct label_pair *p
         if (name_reserved(r, p->name))
             return false;
     }
-    return utf8_ascii_prefix(p->value.p, p->value.n) == p->value.n || utf8_valid(p->value.p, p->value.n);
+    return value_fits(r, p->value);
 }
 
 /* view_cmp() < 0 for names that mostly differ in their first letter. */

@@ -58,13 +58,24 @@ gcw_status labels_block(const struct label_rules *rules, const gcw_label *labels
 #define LABEL_SLACK 32
 bool labels_again(const struct label_rules *rules, const gcw_label *labels, size_t count, struct label_scratch *s);
 
+/* For GCW_LOGS, after labels_block(): adds the label service_name where it is absent, as Loki's distributor would. */
+gcw_status labels_add_service(struct label_scratch *s, gcw_error *err);
+
 /* Structured metadata of a log entry, as a label block in s->block, in the order given. Names take Loki's normal form:
- * each run of bytes outside [A-Za-z0-9] one '_', a leading digit prefixed "key_"; a name without letter or digit would
- * fail the whole push (HTTP 500) and is left out. Of names that become equal the first stays. At most 128 pairs and
- * 64 KiB, Loki's defaults. With LABELS_REJECT all of this is refused instead. Pairs with an empty value are left out.
- */
-gcw_status metadata_block(enum label_policy policy, const gcw_label *pairs, size_t count, struct label_scratch *s,
-                          bool *changed, gcw_error *err);
+ * each run of bytes outside [A-Za-z0-9] one '_', a leading digit prefixed "key_", __x__ kept; a name without letter or
+ * digit would fail the whole push (HTTP 500) and is left out. Of names that become equal the first stays. Values: what
+ * is not UTF-8, and U+FFFD, becomes a blank. At most 128 pairs and 64 KiB, Loki's defaults. With LABELS_REJECT all of
+ * this is refused instead. Pairs with an empty value are left out. `own` (may be NULL) is a pair of ours that goes
+ * first, whatever else there is. */
+gcw_status metadata_block(enum label_policy policy, const gcw_label *own, const gcw_label *pairs, size_t count,
+                          struct label_scratch *s, bool *changed, gcw_error *err);
+/* One more pair, in normal form; left out if there is no room for it or the name is taken. False: out of memory. */
+bool metadata_add(struct label_scratch *s, const char *name, struct view value);
+
+/* The level of an entry, from its blocks of labels and metadata and its line, for metadata LEVEL_NAME. Empty: it has
+ * that already, or it is the server's to find. Points into the arguments or to static text. */
+#define LEVEL_NAME "detected_level"
+struct view level_detect(struct view labels, struct view metadata, struct view line);
 
 /* ---- guard ---------------------------------------------------------------------------------------------------
  * Bounds how many label sets are alive and the memory they take, and knows which label multiplies them. */
@@ -92,7 +103,7 @@ struct interned {
     uint32_t stripe;  /* the owner's: which way its records take */
     uint64_t used_ms; /* with `kept`: when it was last asked for */
     bool kept;        /* one of the references is the table's own, see intern_keep() */
-    void *payload;    /* the owner's: what its encoder keeps per label set */
+    void *payload;    /* the owner's: what its encoder keeps per label set; from malloc, freed with it */
     uint8_t block[];
 };
 static inline struct view interned_block(const struct interned *i)

@@ -31,8 +31,8 @@ void shape_learn(struct label_shape *s, const struct label_rules *rules, const g
  * nothing has happened. */
 bool shape_encode(struct label_shape *s, const struct label_rules *rules, const gcw_label *labels, size_t count,
                   struct buf *block, struct view *metric_name);
-/* The same for names known to be the remembered ones, and values known to be ASCII with LABEL_SLACK bytes to read behind
- * each. */
+/* The same for names known to be the remembered ones, and values known to be ASCII with LABEL_SLACK bytes to read
+ * behind each. */
 bool shape_encode_again(struct label_shape *s, const struct label_rules *rules, const gcw_label *labels, size_t count,
                         struct buf *block, struct view *metric_name);
 void shape_free(struct label_shape *s);

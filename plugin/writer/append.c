@@ -104,18 +104,55 @@ static gcw_status line_fit(gcw_writer *w, struct view *line, gcw_error *err)
     return GCW_OK;
 }
 
-static gcw_status metadata_fit(gcw_writer *w, const gcw_label *pairs, size_t count, struct scratch *s,
-                               struct view *block, gcw_error *err)
+/* An entry outside the time window that receivers take, by logs_window_policy. GCW_ERR_DROPPED, or GCW_OK with *time_ns
+ * and, if it got another time, `own`: its first pair of metadata. */
+struct restamp {
+    gcw_label pair;
+    char text[24];
+};
+
+static gcw_status window_fit(gcw_writer *w, int64_t *time_ns, struct restamp *own)
 {
-    gcw_error why = {0};
+    const gcw_config *c = w->config;
+    own->pair.name = NULL;
+    if (c->logs_window_policy == WINDOW_SEND)
+        return GCW_OK;
+    int64_t now = clock_unix_ns(), past = (int64_t)c->logs_max_past_ms * 1000000,
+            future = (int64_t)c->logs_max_future_ms * 1000000;
+    bool too_old = past && *time_ns < now - past, too_new = future && *time_ns > now + future;
+    if (!too_old && !too_new)
+        return GCW_OK;
+    if (c->logs_window_policy == WINDOW_DROP) {
+        atomic_fetch_add(&w->counters[GCW_LOGS].turned_away[AWAY_WINDOW], 1);
+        transport_wake(w->transport); /* the delivery thread tells the host */
+        return GCW_ERR_DROPPED;
+    }
+    own->pair = (gcw_label){"original_timestamp", 18, own->text, text_i64(own->text, *time_ns)};
+    *time_ns = now;
+    note_change(w, GCW_LOGS,
+                too_old ? "an entry older than logs_max_past was restamped"
+                        : "an entry further ahead than logs_max_future was restamped");
+    return GCW_OK;
+}
+
+static gcw_status metadata_fit(gcw_writer *w, const struct interned *stream, struct view line, const gcw_label *own,
+                               const gcw_label *pairs, size_t count, struct scratch *s, gcw_error *err)
+{
+    gcw_error why; /* of half a KiB: not cleared for every entry */
     bool changed;
-    gcw_status status = metadata_block(w->rules[GCW_LOGS].policy, pairs, count, &s->metadata, &changed, &why);
+    why.code = GCW_OK;
+    why.text[0] = 0;
+    gcw_status status = metadata_block(w->rules[GCW_LOGS].policy, own, pairs, count, &s->metadata, &changed, &why);
     if (status == GCW_OK && changed)
         note_change(w, GCW_LOGS, why.text);
     if (status != GCW_OK && err)
         *err = why;
-    *block = buf_view(&s->metadata.block);
-    return status;
+    if (status != GCW_OK || !w->config->logs_detected_level)
+        return status;
+    struct view level = level_detect(interned_block(stream), buf_view(&s->metadata.block), line);
+    return level.n == 0 || metadata_add(&s->metadata, LEVEL_NAME, level)
+               ? GCW_OK
+               : error_set(err, GCW_ERR_NOMEM, "out of memory");
 }
 
 static gcw_status entry_append(gcw_writer *w, struct interned *stream, struct view line, int64_t time_ns,
@@ -123,11 +160,15 @@ static gcw_status entry_append(gcw_writer *w, struct interned *stream, struct vi
 {
     struct view block = {0};
     struct scratch *s = NULL;
+    struct restamp own;
     gcw_status status = line_fit(w, &line, err);
-    if (status == GCW_OK && metadata_count > 0) {
+    if (status == GCW_OK)
+        status = window_fit(w, &time_ns, &own);
+    if (status == GCW_OK && (metadata_count > 0 || own.pair.name || w->config->logs_detected_level)) {
         if (!(s = scratch_take(w)))
             return writer_refused(w, GCW_LOGS, error_set(err, GCW_ERR_NOMEM, "out of memory"));
-        status = metadata_fit(w, metadata, metadata_count, s, &block, err);
+        status = metadata_fit(w, stream, line, own.pair.name ? &own.pair : NULL, metadata, metadata_count, s, err);
+        block = buf_view(&s->metadata.block);
     }
     if (status == GCW_OK) {
         struct room_wait wait = {0};

@@ -33,6 +33,8 @@ gcw_status writer_labels(gcw_writer *w, gcw_signal signal, const gcw_label *labe
     why.code = GCW_OK;
     why.text[0] = 0;
     gcw_status status = labels_block(&w->rules[signal], labels, count, s, &changed, &why);
+    if (status == GCW_OK && signal == GCW_LOGS && w->config->logs_service_name)
+        status = labels_add_service(s, &why);
     if (status != GCW_OK) {
         atomic_fetch_add(&w->counters[signal].refused, 1);
         if (err)

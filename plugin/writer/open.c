@@ -147,8 +147,13 @@ static bool front_open(gcw_writer *w)
     for (int i = 0; w->batcher && i < GCW_SIGNALS; i++)
         if (*c->signal[i].url && !(w->home[i] = batcher_destination(w->batcher, (gcw_signal)i, c->signal[i].tenant)))
             return false;
-    const struct seal_config sc = {c->logs_compression == LOGS_GZIP ? SEAL_GZIP : SEAL_PLAIN,
-                                   (int)c->compression_level};
+    const struct seal_config sc = {
+        .logs = c->logs_encoding == LOGS_PROTOBUF  ? SEAL_SNAPPY
+                : c->logs_compression == LOGS_GZIP ? SEAL_GZIP
+                                                   : SEAL_PLAIN,
+        .compression_level = (int)c->compression_level,
+        .unique_times = c->logs_unique_times,
+    };
     w->sealer = sealer_new(&sc);
     return w->batcher && w->families && w->sealer;
 }

@@ -50,15 +50,18 @@ gcw_receipt *gcw_receipt_new(gcw_writer *writer, gcw_receipt_level level,
 static void signal_stats(gcw_writer *w, gcw_signal signal, gcw_signal_stats *out)
 {
     struct counters *c = &w->counters[signal];
-    uint64_t newest = atomic_load(&c->dropped_newest), ended = newest;
+    uint64_t away = 0, ended;
+    for (int i = 0; i < AWAYS; i++)
+        away += atomic_load(&c->turned_away[i]);
+    ended = away;
     *out = (gcw_signal_stats){.refused = atomic_load(&c->refused), .changed = atomic_load(&c->changed)};
     for (int i = 0; i < GCW_OUTCOMES; i++) {
         out->outcome[i] = atomic_load(&c->outcome[i]);
         ended += out->outcome[i];
     }
-    out->outcome[GCW_DROPPED] += newest;
+    out->outcome[GCW_DROPPED] += away;
     /* read after the outcomes, so that it is never behind them */
-    out->accepted = batcher_accepted(w->batcher, signal) + newest;
+    out->accepted = batcher_accepted(w->batcher, signal) + away;
     out->metadata_sent = atomic_load(&c->metadata_sent);
     out->requests = atomic_load(&c->requests);
     out->bytes_raw = atomic_load(&c->bytes_raw);

@@ -151,26 +151,31 @@ static void copy_gauges(gcw_writer *w)
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Records turned away by overflow=drop_newest are reported here, many at a time. */
-static void report_newest(gcw_writer *w)
+/* Records turned away at append by a policy are reported here, many at a time. */
+static void report_away(gcw_writer *w, gcw_signal signal, enum away why)
 {
-    for (int i = 0; i < GCW_SIGNALS; i++) {
-        struct counters *c = &w->counters[i];
-        uint64_t n = atomic_load(&c->dropped_newest) - c->reported_newest;
-        if (n == 0)
-            continue;
-        c->reported_newest += n;
-        const gcw_report r = {.signal = (gcw_signal)i,
-                              .outcome = GCW_DROPPED,
-                              .tenant = "",
-                              .records = n,
-                              .message = "memory_limit reached (overflow=drop_newest)"};
-        if (!w->callbacks.report)
-            continue;
-        pthread_mutex_lock(&w->callback_lock);
-        w->callbacks.report(w->callbacks.user, &r);
-        pthread_mutex_unlock(&w->callback_lock);
-    }
+    static const char *const words[AWAYS] = {
+        [AWAY_NEWEST] = "memory_limit reached (overflow=drop_newest)",
+        [AWAY_WINDOW] = "older than logs_max_past or further ahead than logs_max_future (logs_window_policy=drop)",
+    };
+    struct counters *c = &w->counters[signal];
+    uint64_t n = atomic_load(&c->turned_away[why]) - c->reported_away[why];
+    if (n == 0)
+        return;
+    c->reported_away[why] += n;
+    const gcw_report r = {.signal = signal, .outcome = GCW_DROPPED, .tenant = "", .records = n, .message = words[why]};
+    if (!w->callbacks.report)
+        return;
+    pthread_mutex_lock(&w->callback_lock);
+    w->callbacks.report(w->callbacks.user, &r);
+    pthread_mutex_unlock(&w->callback_lock);
+}
+
+static void report_turned_away(gcw_writer *w)
+{
+    for (int i = 0; i < GCW_SIGNALS; i++)
+        for (int why = 0; why < AWAYS; why++)
+            report_away(w, (gcw_signal)i, (enum away)why);
 }
 
 static void answer_unsent(gcw_writer *w)
@@ -207,7 +212,7 @@ static void round_of_delivery(gcw_writer *w)
     if (transport_token_changed(w->transport, now))
         deliver_unpark(w->deliver, now);
     keep_room(w, now);
-    report_newest(w);
+    report_turned_away(w);
     uint64_t next = MIN(deliver_run(w->deliver, now), commit);
     if (w->unsent) {
         answer_unsent(w);
@@ -227,7 +232,7 @@ void *delivery_main(void *writer)
     while (!atomic_load(&w->stop_delivery))
         round_of_delivery(w);
     take_handed(w);
-    report_newest(w);
+    report_turned_away(w);
     deliver_stop(w->deliver);
     queue_close(w->queue, clock_mono_ms());
     deliver_drop_all(w->deliver, "not delivered before the writer was closed");

@@ -16,13 +16,17 @@
 #define SCRATCHES 16
 #define NOTES     64
 
+/* Policies that turn a record away at append. */
+enum away { AWAY_NEWEST, AWAY_WINDOW, AWAYS };
+
 /* Counters of one signal; see gcw_signal_stats. */
 struct counters {
-    _Atomic uint64_t refused, dropped_newest, changed;
+    _Atomic uint64_t refused, changed;
+    _Atomic uint64_t turned_away[AWAYS]; /* accepted and dropped at once, by a policy */
     _Atomic uint64_t outcome[GCW_OUTCOMES];
     _Atomic uint64_t metadata_sent, requests, bytes_raw, bytes_sent;
-    uint64_t reported_newest; /* delivery thread: of dropped_newest, told to the host */
-    int last_http_status;     /* under `lock` from here on */
+    uint64_t reported_away[AWAYS]; /* delivery thread: of them, told to the host */
+    int last_http_status;          /* under `lock` from here on */
     char last_error[256];
     struct deliver_gauges gauges; /* as of the delivery thread's last round */
     struct queue_gauges queue_gauges;
@@ -133,10 +137,7 @@ gcw_status writer_refused(gcw_writer *w, gcw_signal signal, gcw_status status);
 /* One sample with its label block; `spread` is writer_spread() of its metric name. */
 gcw_status writer_sample(gcw_writer *w, struct destination *d, struct view block, uint64_t spread, uint64_t bits,
                          int64_t time_ms, gcw_receipt *receipt, gcw_error *err);
-static inline uint64_t writer_spread(struct view metric_name)
-{
-    return hash_bytes(metric_name.p, metric_name.n, 0);
-}
+static inline uint64_t writer_spread(struct view metric_name) { return hash_bytes(metric_name.p, metric_name.n, 0); }
 
 /* source.c: samples of one thread that come like lines of an exposition, one as the other. */
 struct sample_source;

@@ -1,6 +1,8 @@
-/* Loki pushes into the judge: JSON, gzip and raw deflate. Every record that comes out is a line of JSON, and a push
- * that was taken whole brings nothing but duplicates when it comes again. */
+/* Loki pushes into the judge: JSON, gzip and raw deflate, and protobuf that snappy was taken off of. Every record that
+ * comes out is a line of JSON, and a push that was taken whole brings nothing but duplicates when it comes again. */
 #include <jansson.h>
+
+#include <snappy-c.h>
 
 #include "cli/receive/judge.h"
 
@@ -22,10 +24,11 @@ static void lines_check(const struct buf *records, uint64_t want)
     ENSURE(lines == want);
 }
 
-static struct verdict judge(struct store *store, const struct limits *limits, struct view body, const char *encoding)
+static struct verdict judge(struct store *store, const struct limits *limits, struct view body, const char *type,
+                            const char *encoding)
 {
     struct push p = {.body = body,
-                     .content_type = "application/json",
+                     .content_type = type,
                      .content_encoding = encoding,
                      .tenant = "t",
                      .now_ns = INT64_C(1700000000000000000)};
@@ -40,7 +43,8 @@ static struct verdict judge(struct store *store, const struct limits *limits, st
 /* The first byte chooses the encoding and the limits. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const encodings[] = {NULL, "gzip", "deflate", NULL};
+    static const char *const encodings[] = {NULL, "gzip", "deflate", "snappy"};
+    struct buf packed = {0};
     struct store store;
     struct limits limits;
     if (size == 0)
@@ -55,13 +59,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     limits.v[LOGS_LINE_BYTES] = how & 32 ? 4 : 0;
     limits.v[LOGS_STREAMS] = how & 64 ? 1 : 5000;
     limits.v[LOGS_ORDER_WINDOW] = how & 128 ? 0 : 3600000;
+    const char *type = (how & 3) == 3 ? "application/x-protobuf" : "application/json";
+    if ((how & 3) == 3) {
+        size_t n = snappy_max_compressed_length(body.n);
+        ENSURE(buf_reserve(&packed, n) && snappy_compress(body.p, body.n, (char *)packed.p, &n) == SNAPPY_OK);
+        body = view_make((const char *)packed.p, n);
+    }
     store_init(&store);
-    struct verdict first = judge(&store, &limits, body, encodings[how & 3]);
-    struct verdict again = judge(&store, &limits, body, encodings[how & 3]);
+    struct verdict first = judge(&store, &limits, body, type, encodings[how & 3]);
+    struct verdict again = judge(&store, &limits, body, type, encodings[how & 3]);
     if (first.status == 204 && again.status == 204)
         ENSURE(again.duplicates == again.entries && again.entries == first.entries);
     verdict_free(&first);
     verdict_free(&again);
     store_free(&store);
+    buf_free(&packed);
     return 0;
 }

@@ -159,7 +159,9 @@ static void time_text(char out[40], gcw_signal signal, int64_t time)
 static bool show_record(void *ctx, const struct segment_record *r, uint64_t at)
 {
     const struct inspect *k = ctx;
-    static const char *const protocols[] = {"remote-write-1.0", "loki-json"};
+    static const char *const protocols[PROTOCOLS] = {[PROTOCOL_RW1] = "remote-write-1.0",
+                                                     [PROTOCOL_LOKI_JSON] = "loki-json",
+                                                     [PROTOCOL_LOKI_PROTO] = "loki-protobuf"};
     gcw_signal signal = k->file->head.id.signal;
     const char *state = at + r->size <= k->file->mark.end ? "ended" : "waiting",
                *protocol = r->protocol < ARRAY_LEN(protocols) ? protocols[r->protocol] : "unknown";

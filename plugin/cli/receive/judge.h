@@ -55,7 +55,8 @@ void rw1_request_free(struct rw1_request *r);
 /* The first rule the labels break, with the words for it in `why`; REASON_NONE if they are fine. */
 enum reason rw1_labels_check(const struct pair *labels, size_t count, const struct limits *l, struct buf *why);
 
-/* ---- Loki JSON ------------------------------------------------------------------------------------------------- */
+/* ---- Loki, JSON and protobuf
+ * ------------------------------------------------------------------------------------------------- */
 
 struct loki_entry {
     int64_t time_ns;
@@ -74,7 +75,9 @@ struct loki_stream {
 
 struct loki_request {
     struct buf raw;
-    struct json_t *root; /* owns all text below */
+    struct buf message;  /* protobuf: out of its snappy wrapping; owns all text below, but for */
+    struct buf values;   /* label values without their escapes */
+    struct json_t *root; /* JSON: owns all text below */
     struct loki_stream *streams;
     size_t stream_count;
 };

@@ -1,11 +1,11 @@
-/* A Loki push in JSON, from headers and body to streams the judge can look at (Loki pkg/loghttp/push/push.go,
+/* A Loki push, from headers and body to streams the judge can look at (Loki pkg/loghttp/push/push.go,
  * pkg/loghttp/query.go). All or nothing. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/receive/judge.h"
+#include "cli/receive/loki_proto.h"
 #include "cli/receive/unpack.h"
 
 /* ---- headers and wrapping -------------------------------------------------------------------------------------- */
@@ -37,7 +37,7 @@ static bool parameters_valid(struct view v)
     return true;
 }
 
-static bool content_type_check(const char *type, struct verdict *v)
+static bool content_type_check(const char *type, bool *protobuf, struct verdict *v)
 {
     struct view t = view_of(type ? type : "");
     const char *semi = t.n ? memchr(t.p, ';', t.n) : NULL;
@@ -48,11 +48,12 @@ static bool content_type_check(const char *type, struct verdict *v)
         return verdict_refuse(v, 400, "mime: invalid media parameter");
     if (media.n == strlen("application/json") && strncasecmp(media.p, "application/json", media.n) == 0)
         return true;
-    if (view_is(media, "application/x-protobuf"))
-        return verdict_refuse(v, 415,
-                              "application/x-protobuf is not supported by this receiver yet; send application/json");
-    return verdict_refuse(
-        v, 400, "Content-Type '%.100s' is not application/json: Loki takes any other for snappy protobuf", type);
+    *protobuf = true;
+    return view_is(media, "application/x-protobuf") ||
+           verdict_refuse(v, 400,
+                          "Content-Type '%.100s' is neither application/json nor application/x-protobuf: Loki takes "
+                          "any other for snappy protobuf",
+                          type);
 }
 
 static bool too_large(struct verdict *v, const char *what, uint64_t n, uint64_t max)
@@ -61,16 +62,17 @@ static bool too_large(struct verdict *v, const char *what, uint64_t n, uint64_t 
                           what, n, max);
 }
 
-/* The JSON text: the body itself, or what was unpacked from it. */
-static bool body_unpack(const struct push *p, const struct limits *l, struct loki_request *r, struct view *json,
+/* What is inside Content-Encoding: the body itself, or what was unpacked from it. */
+static bool body_unpack(const struct push *p, const struct limits *l, struct loki_request *r, struct view *inner,
                         struct verdict *v)
 {
     uint64_t max = l->v[LOGS_DECODED_BYTES];
     const char *encoding = p->content_encoding ? p->content_encoding : "";
     enum unpack_result u = UNPACK_OK;
     gcw_error why;
-    *json = p->body;
-    /* exact and case sensitive; `snappy` is let through for JSON, without unpacking anything */
+    *inner = p->body;
+    /* exact and case sensitive; `snappy` is let through, without unpacking anything: JSON is not compressed by it, a
+     * message always */
     if (strcmp(encoding, "gzip") == 0)
         u = gzip_unpack(p->body, max, &r->raw, &why);
     else if (strcmp(encoding, "deflate") == 0)
@@ -81,7 +83,7 @@ static bool body_unpack(const struct push *p, const struct limits *l, struct lok
         return too_large(v, "decompressed message", p->body.n, max);
     else
         return true;
-    *json = buf_view(&r->raw);
+    *inner = buf_view(&r->raw);
     if (u == UNPACK_TOO_LARGE)
         return too_large(v, "decompressed message", max + 1, max);
     if (u == UNPACK_NOMEM)
@@ -168,6 +170,9 @@ static bool labels_decode(const struct decoding *d, json_t *object, struct loki_
         if (!json_is_string(value) && !(value = label_raw(object, name, value)))
             return verdict_nomem(d->verdict);
         struct view v = json_text(value);
+        if (utf8_has_replacement(v.p, v.n)) /* Loki's label grammar takes it for a broken character */
+            return verdict_refuse(d->verdict, 400, "couldn't parse labels: 1:%zu: parse error: invalid UTF-8 rune",
+                                  text + strlen(name) + 2);
         if (v.n > 0) /* empty = absent */
             s->labels[s->label_count++] = (struct pair){view_of(name), v};
         text += strlen(name) + v.n + 5;
@@ -261,24 +266,48 @@ static bool root_decode(struct decoding *d, struct loki_request *r)
     return true;
 }
 
-bool loki_decode(const struct push *p, const struct limits *l, struct loki_request *r, struct verdict *v)
+static bool json_decode(struct view json, const struct limits *l, struct loki_request *r, struct verdict *v)
 {
     struct decoding d = {.limits = l, .verdict = v, .strict = l->v[LOGS_STRICT]};
-    struct view json;
-    *r = (struct loki_request){0};
-    if (!content_type_check(p->content_type, v))
-        return false;
-    if (l->v[LOGS_BODY_BYTES] && p->body.n > l->v[LOGS_BODY_BYTES])
-        return too_large(v, "message", p->body.n, l->v[LOGS_BODY_BYTES]);
-    if (!body_unpack(p, l, r, &json, v))
-        return false;
-    v->raw_bytes = json.n;
     json_error_t error;
+    v->raw_bytes = json.n;
     r->root =
         json_loadb(json.p ? json.p : "", json.n, JSON_ALLOW_NUL | (d.strict ? JSON_REJECT_DUPLICATES : 0), &error);
     if (!r->root)
         return verdict_refuse(v, 400, "JSON: %s (line %d, column %d)", error.text, error.line, error.column);
     return root_decode(&d, r);
+}
+
+static bool message_decode(struct view packed, const struct limits *l, struct loki_request *r, struct verdict *v)
+{
+    gcw_error why;
+    uint64_t max = l->v[LOGS_DECODED_BYTES];
+    switch (snappy_unpack(packed, max, &r->message, &why)) {
+    case UNPACK_TOO_LARGE:
+        return too_large(v, "decompressed message", max + 1, max);
+    case UNPACK_NOMEM:
+        return verdict_nomem(v);
+    case UNPACK_BROKEN:
+        return verdict_refuse(v, 400, "%s", why.text);
+    case UNPACK_OK:
+        break;
+    }
+    v->raw_bytes = r->message.n;
+    return loki_proto_decode(buf_view(&r->message), l, r, v);
+}
+
+bool loki_decode(const struct push *p, const struct limits *l, struct loki_request *r, struct verdict *v)
+{
+    struct view inner;
+    bool protobuf = false;
+    *r = (struct loki_request){0};
+    if (!content_type_check(p->content_type, &protobuf, v))
+        return false;
+    if (l->v[LOGS_BODY_BYTES] && p->body.n > l->v[LOGS_BODY_BYTES])
+        return too_large(v, "message", p->body.n, l->v[LOGS_BODY_BYTES]);
+    if (!body_unpack(p, l, r, &inner, v))
+        return false;
+    return protobuf ? message_decode(inner, l, r, v) : json_decode(inner, l, r, v);
 }
 
 void loki_request_free(struct loki_request *r)
@@ -292,5 +321,7 @@ void loki_request_free(struct loki_request *r)
     free(r->streams);
     json_decref(r->root);
     buf_free(&r->raw);
+    buf_free(&r->message);
+    buf_free(&r->values);
     *r = (struct loki_request){0};
 }

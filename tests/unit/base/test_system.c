@@ -1,5 +1,6 @@
 /* Hash, clocks, the memory budget, the log line. */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -193,6 +194,45 @@ static void test_budget_holds_between_threads(void **state)
 }
 
 /* Giving back more than was taken is our own mistake: it ends the process at once, and says where. */
+/* ---- latch ---------------------------------------------------------------------------------------------------- */
+
+enum { LATCH_THREADS = 4, LATCH_ROUNDS = 20000 };
+struct latched {
+    struct latch latch;
+    uint64_t count; /* not atomic: the latch is all that keeps it right */
+    int inside;
+};
+
+static void *latch_main(void *arg)
+{
+    struct latched *l = arg;
+    for (int i = 0; i < LATCH_ROUNDS; i++) {
+        latch_take(&l->latch);
+        ENSURE(l->inside++ == 0);
+        l->count++;
+        if (i % 1000 == 0)
+            sched_yield(); /* others come to wait in the kernel */
+        l->inside--;
+        latch_give(&l->latch);
+    }
+    return NULL;
+}
+
+static void test_latch_lets_one_thread_in_and_forgets_no_waiter(void **state)
+{
+    (void)state;
+    struct latched l = {0};
+    pthread_t thread[LATCH_THREADS];
+    latch_take(&l.latch);
+    for (int i = 0; i < LATCH_THREADS; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, latch_main, &l), 0);
+    latch_give(&l.latch);
+    for (int i = 0; i < LATCH_THREADS; i++)
+        pthread_join(thread[i], NULL);
+    assert_int_equal(l.count, LATCH_THREADS * LATCH_ROUNDS);
+    assert_int_equal(l.latch.state, 0);
+}
+
 static void test_broken_promise_ends_the_process_with_words(void **state)
 {
     (void)state;
@@ -274,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_deadlines_are_monotonic_and_never_is_far),
         cmocka_unit_test(test_budget_gives_no_more_than_its_limit),
         cmocka_unit_test(test_budget_holds_between_threads),
+        cmocka_unit_test(test_latch_lets_one_thread_in_and_forgets_no_waiter),
         cmocka_unit_test(test_broken_promise_ends_the_process_with_words),
         cmocka_unit_test(test_log_passes_lines_of_its_level_and_worse),
         cmocka_unit_test(test_log_line_is_one_clean_line_of_at_most_a_kib),

@@ -42,7 +42,7 @@ static struct bench *bench_new(struct batch_limits limits, unsigned lanes, gcw_s
     struct bench *b = calloc(1, sizeof *b);
     const struct batcher_config c = {{limits, limits}, {lanes, lanes}, 4};
     const struct batcher_ops ops = {b, take, give};
-    const struct seal_config sc = {SEAL_PLAIN, 1};
+    const struct seal_config sc = {.logs = SEAL_PLAIN, .compression_level = 1};
     b->guard = guard_new(1000000, UINT64_MAX);
     b->table = intern_table_new(b->guard, 7, destination_assign);
     b->batcher = batcher_new(&c, &ops);

@@ -92,6 +92,8 @@ static void test_label_names_follow_the_grammar(void **state)
     }
     judge_json(b, "{\"streams\":[{\"stream\":{\"a.b\":\"v\"},\"values\":[]}]}");
     assert_says(b, "couldn't parse labels: 1:");
+    assert_int_equal(judge_json(b, "{\"streams\":[{\"stream\":{\"a\":\"\\ufffd\"},\"values\":[]}]}"), 400);
+    assert_says(b, "invalid UTF-8 rune");
 }
 
 static void test_empty_label_values_are_absent(void **state)
@@ -129,7 +131,7 @@ static void test_content_types(void **state)
     assert_int_equal(judge_type(b, "application/json; a="), 400);
     assert_int_equal(judge_type(b, "application/jsonn"), 400);
     assert_int_equal(judge_type(b, "text/plain"), 400);
-    assert_int_equal(judge_type(b, "application/x-protobuf"), 415);
+    assert_int_equal(judge_type(b, "application/x-protobuf"), 400); /* JSON is no snappy */
 }
 
 /* Compresses with zlib; window_bits chooses gzip (31), zlib (15) or raw deflate (-15). */

@@ -19,10 +19,31 @@ static void transcript_text(struct buf *b, struct view v)
     }
 }
 
+/* What is written, and the names of the sample before: `again` is checked against them. */
+struct transcript {
+    struct buf out, names;
+};
+
+static void transcript_again(struct transcript *t, const struct exposition_sample *s)
+{
+    struct buf names = {0};
+    for (size_t i = 0; i < s->count; i++)
+        ENSURE(buf_append(&names, s->labels[i].name, s->labels[i].name_len) && buf_append(&names, "", 1));
+    ENSURE(!s->again || view_eq(buf_view(&names), buf_view(&t->names)));
+    for (size_t i = 0; s->again && i < s->count; i++)
+        for (size_t k = 0; k < s->labels[i].value_len + LABEL_SLACK; k++) {
+            volatile char c = s->labels[i].value[k]; /* a sanitizer sees whether it may be read */
+            ENSURE(k >= s->labels[i].value_len || c >= 0);
+        }
+    buf_free(&t->names);
+    t->names = names;
+}
+
 static void transcript_sample(void *user, const struct exposition_sample *s)
 {
-    struct buf *b = user;
+    struct buf *b = &((struct transcript *)user)->out;
     double v;
+    transcript_again(user, s);
     memcpy(&v, &s->value_bits, sizeof v);
     ENSURE(buf_puts(b, "S "));
     for (size_t i = 0; i < s->count; i++) {
@@ -48,7 +69,7 @@ static void transcript_family(void *user, const struct exposition_family *f)
 {
     static const char *const types[] = {"unknown",        "counter", "gauge", "histogram",
                                         "gaugehistogram", "summary", "info",  "stateset"};
-    struct buf *b = user;
+    struct buf *b = &((struct transcript *)user)->out;
     ENSURE(buf_puts(b, "F "));
     transcript_text(b, view_of(f->name));
     ENSURE(buf_printf(b, " %s", types[f->type]));
@@ -63,7 +84,7 @@ static void transcript_family(void *user, const struct exposition_family *f)
 
 static void transcript_malformed(void *user, uint64_t line, const char *why, struct view text)
 {
-    struct buf *b = user;
+    struct buf *b = &((struct transcript *)user)->out;
     ENSURE(buf_printf(b, "M %" PRIu64 " %s | ", line, why));
     transcript_text(b, text);
     ENSURE(buf_puts(b, "\n"));
@@ -73,8 +94,8 @@ static void transcript_malformed(void *user, uint64_t line, const char *why, str
  * unseen. */
 static struct buf transcript_of(enum exposition_format format, struct view input, size_t (*next)(void *), void *user)
 {
-    struct buf out = {0};
-    const struct exposition_handler h = {&out, transcript_sample, transcript_family, transcript_malformed};
+    struct transcript t = {0};
+    const struct exposition_handler h = {&t, transcript_sample, transcript_family, transcript_malformed};
     struct exposition *e = exposition_new(format, &h);
     ENSURE(e);
     while (input.n > 0) {
@@ -87,9 +108,10 @@ static struct buf transcript_of(enum exposition_format format, struct view input
         free(piece);
         input = view_make(input.p + n, input.n - n);
     }
-    ENSURE(exposition_end(e) == GCW_OK && buf_cstr(&out));
+    ENSURE(exposition_end(e) == GCW_OK && buf_cstr(&t.out));
     exposition_free(e);
-    return out;
+    buf_free(&t.names);
+    return t.out;
 }
 
 #endif

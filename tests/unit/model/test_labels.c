@@ -61,6 +61,10 @@ static void test_each_fault_is_mended_or_refused_by_policy(void **state)
         {GCW_LOGS, "bad",
          "a\xff"
          "b",
+         "bad=a?b", false},
+        {GCW_METRICS, "bad",
+         "a\xff"
+         "b",
          "bad=a\xef\xbf\xbd"
          "b",
          false},
@@ -147,10 +151,10 @@ static void test_metadata_names_take_lokis_normal_form(void **state)
     struct label_scratch s = {0};
     bool changed;
     gcw_error err;
-    assert_int_equal(metadata_block(LABELS_SANITISE, in, ARRAY_LEN(in), &s, &changed, &err), GCW_OK);
+    assert_int_equal(metadata_block(LABELS_SANITISE, NULL, in, ARRAY_LEN(in), &s, &changed, &err), GCW_OK);
     assert_true(changed);
     assert_string_equal(shown(&s), "trace_id=1,a_b=2,key_7up=3");
-    assert_int_equal(metadata_block(LABELS_REJECT, in, 1, &s, &changed, &err), GCW_ERR_INVALID);
+    assert_int_equal(metadata_block(LABELS_REJECT, NULL, in, 1, &s, &changed, &err), GCW_ERR_INVALID);
     label_scratch_free(&s);
 }
 
@@ -265,6 +269,79 @@ static void test_label_sets_in_a_row_are_encoded_as_each_alone(void **state)
     label_scratch_free(&kept);
 }
 
+/* Values as labels_again() wants them: in memory that ends LABEL_SLACK bytes behind each. */
+enum { AGAIN_VALUES = 7 };
+static const char *const again_texts[AGAIN_VALUES] = {
+    "v",
+    "up",
+    "0digit",
+    "",
+    "seventeen letters",
+    "a value of more than thirty-two letters, all of them plain",
+    "far too long for the rules of this test, which allow sixty-four bytes in a value"};
+
+static void again_values(char *values[AGAIN_VALUES])
+{
+    for (size_t i = 0; i < AGAIN_VALUES; i++) {
+        size_t n = strlen(again_texts[i]);
+        values[i] = malloc(n + LABEL_SLACK);
+        assert_non_null(values[i]);
+        memset(values[i], '?', n + LABEL_SLACK);
+        memcpy(values[i], again_texts[i], n);
+    }
+}
+
+/* The short way is taken whenever the names are those of the last call, and gives what the long way gives. */
+static void test_label_sets_of_the_same_names_are_encoded_as_each_alone(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"zone", "__name__", "b", "job", "__reserved", "b", "a_name_of_17_char"};
+    const gcw_label statics[] = {GCW_LABEL("job", "static"), GCW_LABEL("region", "r1")};
+    struct label_rules rules[] = {rules_of(GCW_METRICS, LABELS_SANITISE), rules_of(GCW_LOGS, LABELS_SANITISE)};
+    struct label_scratch kept = {0};
+    uint64_t random = 7, taken = 0, refused = 0;
+    size_t count = 0, first = 0;
+    char *values[AGAIN_VALUES];
+    again_values(values);
+    rules[0].statics = statics;
+    rules[0].static_count = 2;
+    for (int round = 0; round < 20000; round++) {
+        const struct label_rules *r = &rules[round / 64 % 2];
+        gcw_label in[ARRAY_LEN(names)];
+        bool same = count > 0 && (random >> 59) > 0 && round % 64 > 0;
+        if (!same) {
+            first = (random >> 40) % 8 < 6 ? 0 : (random >> 44) % 3; /* mostly names without a fault */
+            count = first == 0 ? 2 + (random >> 50) % 3 : 1 + (random >> 50) % (ARRAY_LEN(names) - first);
+        }
+        for (size_t i = 0; i < count; i++) {
+            random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+            size_t v = (random >> 33) % 32 < 30 ? (random >> 40) % 6 % 3 + 3 * ((random >> 50) % 2) : 6;
+            bool is_name = strcmp(names[first + i], "__name__") == 0;
+            v = (v == 3 || is_name) && (random >> 24) % 8 > 0 ? v % 2 : v; /* few without one, or not a metric's */
+            in[i] = (gcw_label){names[first + i], strlen(names[first + i]), values[v], strlen(again_texts[v])};
+        }
+        struct label_scratch fresh = {0};
+        bool changed;
+        bool again = same && labels_again(r, in, count, &kept);
+        if (!again)
+            (void)labels_block(r, in, count, &kept, &changed, NULL);
+        gcw_status status = labels_block(r, in, count, &fresh, &changed, NULL);
+        if (again) {
+            assert_int_equal(status, GCW_OK);
+            assert_true(view_eq(buf_view(&kept.block), buf_view(&fresh.block)));
+            assert_true(r->signal == GCW_LOGS || view_eq(kept.metric_name, fresh.metric_name));
+            assert_false(changed);
+        }
+        taken += again;
+        refused += same && !again;
+        label_scratch_free(&fresh);
+    }
+    assert_true(taken > 3000 && refused > 1000);
+    label_scratch_free(&kept);
+    for (size_t i = 0; i < AGAIN_VALUES; i++)
+        free(values[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_equal_label_sets_share_a_handle_and_the_guard_names_the_culprit),
         cmocka_unit_test(test_fingerprints_remember_in_any_order),
         cmocka_unit_test(test_label_sets_in_a_row_are_encoded_as_each_alone),
+        cmocka_unit_test(test_label_sets_of_the_same_names_are_encoded_as_each_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,131 @@
+"""A real Loki ($LOKI, or in PATH): what was pushed, in either form, is read back equal."""
+import time
+
+from harness import *
+from test_logs import corpus
+
+ENCODINGS = ("json", "protobuf")
+
+
+class Loki(Case):
+    def server(self, limits=""):
+        binary, port = need("loki"), free_port()
+        (self.dir / "loki.yaml").write_text(f"""
+auth_enabled: false
+analytics: {{reporting_enabled: false}}
+server: {{http_listen_address: 127.0.0.1, http_listen_port: {port}, grpc_listen_address: 127.0.0.1, grpc_listen_port: {free_port()}}}
+common:
+  instance_addr: 127.0.0.1
+  path_prefix: {self.dir}/loki
+  storage: {{filesystem: {{chunks_directory: {self.dir}/loki/chunks, rules_directory: {self.dir}/loki/rules}}}}
+  replication_factor: 1
+  ring: {{kvstore: {{store: inmemory}}}}
+storage_config: {{object_store: {{filesystem: {{dir: {self.dir}/loki/objects}}}}}}
+schema_config: {{configs: [{{from: 2020-01-01, store: tsdb, object_store: filesystem, schema: v13, index: {{prefix: i_, period: 24h}}}}]}}
+limits_config: {{max_entries_limit_per_query: 0, max_query_length: 0{limits}}}
+ingester: {{lifecycler: {{min_ready_duration: 0s}}}}
+""")
+        self.start(binary, f"-config.file={self.dir}/loki.yaml")
+        self.base = f"http://127.0.0.1:{port}"
+        wait_for("loki", lambda: "ready" in get(self.base + "/ready"), 120)
+        return self.base
+
+    def read(self, query, since=None):
+        """Every (labels, time, line, structured metadata) of a query, in the order of time."""
+        end = int(time.time() * 1e9) + 10**12
+        got, start = [], since or end - 4 * 10**12
+        while True:
+            q = urllib.parse.urlencode({"query": query, "start": start, "end": end, "limit": 5000, "direction": "forward"})
+            answer = json.loads(get(f"{self.base}/loki/api/v1/query_range?{q}", headers={"X-Loki-Response-Encoding-Flags": "categorize-labels"}))
+            page = [(s["stream"], int(v[0]), v[1], v[2].get("structuredMetadata", {})) for s in answer["data"]["result"] for v in s["values"]]
+            if not page:
+                return got
+            page.sort(key=lambda r: r[1])
+            got += page
+            start = page[-1][1] + 1
+
+    def push(self, encoding, lines, *args, code=0):
+        run = self.gcw("push", "logs", "--url", self.base, "--label", f"form={encoding}", "--set", f"logs_encoding={encoding}", "--summary",
+                       "json", *args, stdin=b"\n".join(l if isinstance(l, bytes) else l.encode() for l in lines))
+        self.assertEqual(run.returncode, code, run.stderr)
+        return summary(run)
+
+    def test_lines_come_back_from_a_real_loki(self):
+        self.server(", discover_service_name: [], discover_log_levels: false")
+        lines = corpus(10000)
+        for encoding in ENCODINGS:
+            self.push(encoding, lines)
+            got = self.read(f'{{form="{encoding}"}}')
+            self.assertEqual([r[2] for r in got], [l[:262144].decode("utf-8", "replace") for l in lines])
+
+    def test_times_metadata_and_labels_are_equal_in_both_forms(self):
+        self.server(", discover_service_name: [], discover_log_levels: false")
+        now = int(time.time() * 1e9) - 10**10
+        records = [{"ts": str(now + i * 1001), "level": ["info", 'a "q" \\ \n b', "Zürich 🙂"][i % 3], "trace.id": f"{i:x}",
+                    "note": ["plain", "é \u2028 \t", ""][i % 3], "msg": f"line {i}"} for i in range(3000)]
+        keys = ("--timestamp-key", "ts", "--timestamp-format", "unix_ns", "--label-key", "level", "--metadata-key", "trace.id",
+                "--metadata-key", "note", "--line-key", "msg")
+        want = [(r["level"], int(r["ts"]), r["msg"], {"trace_id": r["trace.id"], **({"note": r["note"]} if r["note"] else {})}) for r in records]
+        for encoding in ENCODINGS:
+            self.push(encoding, [json.dumps(r) for r in records], *keys)
+            got = self.read(f'{{form="{encoding}"}}')
+            self.assertEqual([(r[0]["level"], *r[1:]) for r in got], want)
+            self.assertEqual({tuple(r[0]) for r in got}, {("form", "level")})
+
+    def test_labels_of_any_bytes_never_fail_a_push(self):
+        self.server(", discover_service_name: [], discover_log_levels: false")
+        values = [bytes([b]) for b in range(1, 256)] + ["\ufffd".encode(), b"\xed\xa0\x80", "🙂".encode()]
+        for encoding in ENCODINGS:
+            args = []
+            for i in range(0, len(values), 20):
+                args += ["--label", b"l%d=x" % i + b"".join(values[i:i + 20]).replace(b"=", b"") + b"y"]
+            run = subprocess.run([GCW, "push", "logs", "--url", self.base, "--label", f"form={encoding}", "--set", f"logs_encoding={encoding}",
+                                  *args], input=b"one", capture_output=True, env=clean_env(), timeout=60)
+            # bytes that a configuration value can't hold are refused at start; nothing may fail at the server
+            self.assertIn(run.returncode, (0, 2), run.stderr)
+            keys = [f"k{i}" for i in range(13)]
+            record = {k: "".join(map(chr, range(i * 40, i * 40 + 40))) + "\ufffd" for i, k in enumerate(keys)}
+            self.push(encoding, [json.dumps(record)], *[a for k in keys for a in ("--label-key", k)])
+            [got] = self.read(f'{{form="{encoding}", k0=~".+"}}')
+            self.assertEqual({k: got[0][k] for k in keys}, {k: v.replace("\ufffd", "?") for k, v in record.items()})
+
+    def test_service_and_level_are_what_the_server_would_have_set(self):
+        self.server()
+        lines = ["level=warn a=1", '{"level":"ERROR"}', '{"a":{"lvl":"dbg"}}', "severity=Fatal x=y", "nothing here", "a=1 [error] b", "x=info"]
+        seen = {}
+        for via in ("off", "auto"):
+            for labels in ([], ["app=shop", "job=j"], ["container=c"], ["job=j", "level=Warning"]):
+                args = [a for l in [*labels, f"via={via}"] for a in ("--label", l)]
+                self.push("protobuf", lines, *args, "--set", f"logs_service_name={via}", "--set", f"logs_detected_level={via}")
+            got = self.read(f'{{via="{via}"}}')
+            self.assertEqual(len(got), 4 * len(lines))
+            seen[via] = sorted((sorted((k, v) for k, v in s.items() if k != "via"), line, m) for s, _, line, m in got)
+        self.assertEqual(seen["auto"], seen["off"])
+
+    def test_equal_entries_are_all_kept_when_their_times_are_made_unique(self):
+        self.server()
+        now = int(time.time()) - 60
+        lines = [json.dumps({"ts": now, "msg": "same"})] * 50
+        keys = ("--timestamp-key", "ts", "--timestamp-format", "unix_s", "--line-key", "msg")
+        for unique, want in (("off", 1), ("on", 50)):
+            self.push("json", lines, *keys, "--label", f"unique={unique}", "--set", f"logs_unique_times={unique}")
+            got = self.read(f'{{unique="{unique}"}}')
+            self.assertEqual([r[1] for r in got], [now * 10**9 + i for i in range(want)])
+
+    def test_entries_outside_the_window_are_sent_dropped_or_restamped(self):
+        self.server()
+        now = int(time.time())
+        lines = [json.dumps({"ts": t, "msg": m}) for t, m in ((now - 8 * 86400, "old"), (now - 30, "fine"), (now + 3600, "new"))]
+        keys = ("--timestamp-key", "ts", "--timestamp-format", "unix_s", "--line-key", "msg")
+        counts = {}
+        for policy, code in (("send", 1), ("drop", 1), ("restamp", 0)):
+            s = self.push("json", lines, *keys, "--label", f"policy={policy}", "--set", f"logs_window_policy={policy}", code=code)
+            self.assertEqual(s["in"], s["delivered"] + s["rejected"] + s["dropped"], s)
+            counts[policy] = (s["delivered"], s["rejected"], s["dropped"])
+        self.assertEqual(counts, {"send": (1, 2, 0), "drop": (1, 0, 2), "restamp": (3, 0, 0)})
+        moved = {r[2]: r[3].get("original_timestamp") for r in self.read('{policy="restamp"}')}
+        self.assertEqual(moved, {"old": str((now - 8 * 86400) * 10**9), "fine": None, "new": str((now + 3600) * 10**9)})
+
+
+if __name__ == "__main__":
+    unittest.main()
