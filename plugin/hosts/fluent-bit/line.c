@@ -62,6 +62,15 @@ void line_free(struct line *line)
     *line = (struct line){0};
 }
 
+#define KEPT_BYTES MIB
+
+void line_shrink(struct line *line)
+{
+    size_t most = MAX(line->out.cap, line->nested.cap);
+    if (MAX(most, line->key_cap * sizeof *line->keys) > KEPT_BYTES)
+        line_free(line);
+}
+
 /* ---- scalars -------------------------------------------------------------------------------------------------------
  */
 

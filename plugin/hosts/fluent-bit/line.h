@@ -42,6 +42,7 @@ enum line_status line_write(struct line *line, const struct line_rules *rules, s
  * numbers and the like as in JSON, maps and arrays as JSON. */
 enum line_status line_value(struct line *line, bool ascii, struct msgpack *m, struct buf *out);
 
+void line_shrink(struct line *line); /* gives back what a record out of the ordinary took */
 void line_free(struct line *line);
 
 #endif

@@ -367,6 +367,16 @@ static gcw_status record_take(struct logs *l, const struct event *e, struct msgp
     return comes_again(end) ? end : GCW_OK;
 }
 
+/* Records of megabytes are rare, and should not keep their room for good. */
+static void shrink(struct logs *l)
+{
+    line_shrink(&l->line);
+    if (l->pairs.text.cap > MIB)
+        pairs_free(&l->pairs);
+    if (l->labels.key.cap > MIB)
+        buf_free(&l->labels.key);
+}
+
 /* ---- a chunk -------------------------------------------------------------------------------------------------------
  */
 
@@ -399,6 +409,20 @@ static gcw_status event_take(struct logs *l, enum event_kind kind, const struct 
     return GCW_OK;
 }
 
+static gcw_status events_take(struct logs *l, struct msgpack *m, gcw_receipt *receipt, size_t size, size_t *done,
+                              struct chunk_count *count)
+{
+    struct event e;
+    for (enum event_kind kind; (kind = event_next(m, &e)) != EVENT_NONE;) {
+        gcw_status status = event_take(l, kind, &e, m, receipt, count);
+        if (status != GCW_OK)
+            return status;
+        *done = size - (size_t)(m->end - m->p);
+    }
+    *done = size;
+    return GCW_OK;
+}
+
 gcw_status logs_chunk(struct logs *l, const void *data, size_t size, const char *tag, gcw_receipt *receipt,
                       size_t *done, struct chunk_count *count)
 {
@@ -408,17 +432,9 @@ gcw_status logs_chunk(struct logs *l, const void *data, size_t size, const char 
     l->source.tag = view_of(tag);
     if (*done == 0)
         otel_group_end(&l->group);
-    for (;;) {
-        struct event e;
-        enum event_kind kind = event_next(&m, &e);
-        if (kind == EVENT_NONE)
-            break;
-        gcw_status status = event_take(l, kind, &e, &m, receipt, count);
-        if (status != GCW_OK)
-            return status;
-        *done = size - (size_t)(m.end - m.p);
-    }
-    *done = size;
-    otel_group_end(&l->group);
-    return GCW_OK;
+    gcw_status status = events_take(l, &m, receipt, size, done, count);
+    if (status == GCW_OK)
+        otel_group_end(&l->group);
+    shrink(l);
+    return status;
 }

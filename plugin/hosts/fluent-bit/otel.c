@@ -1,6 +1,8 @@
 /* OpenTelemetry's fields. */
 #include "hosts/fluent-bit/otel.h"
 
+#include "model/model.h"
+
 #define NESTED_MAX 8 /* attributes in attributes; what is deeper is JSON */
 
 #define TRY(expr)                                                                                                      \
@@ -48,20 +50,32 @@ static enum line_status value_take(struct pairs *pairs, struct line *line, struc
     return LINE_OK;
 }
 
-/* `prefix` is a stretch of the pairs' text, empty at the top. */
-static enum line_status name_make(struct pairs *pairs, struct piece prefix, struct view key, struct piece *out)
+/* The way to a key: `prefix`, a stretch of the pairs' text (empty at the top), and the key. */
+static enum line_status way_make(struct pairs *pairs, struct piece prefix, struct view key, struct piece *out)
 {
-    size_t start = pairs->text.n;
-    if (prefix.n == 0) {
-        *out = piece_of(key);
-        return LINE_OK;
-    }
-    if (!buf_reserve(&pairs->text, prefix.n + 1 + key.n))
+    struct buf *text = &pairs->text;
+    size_t start = text->n;
+    if (!buf_reserve(text, prefix.n + 1 + key.n))
         return LINE_NOMEM;
-    buf_append(&pairs->text, pairs->text.p + prefix.at, prefix.n);
-    buf_append(&pairs->text, "_", 1);
-    buf_append(&pairs->text, key.p, key.n);
+    if (prefix.n > 0) {
+        buf_append(text, text->p + prefix.at, prefix.n);
+        buf_append(text, "_", 1);
+    }
+    buf_append(text, key.p, key.n);
     *out = piece_since(pairs, start);
+    return LINE_OK;
+}
+
+/* The form the receiver knows a name by; nothing may be left of it. Done here, the writer has nothing to mend and to
+ * tell. */
+static enum line_status name_make(struct pairs *pairs, struct piece way, struct piece *out)
+{
+    struct buf *text = &pairs->text;
+    size_t start = text->n;
+    if (!buf_reserve(text, way.n + 4))
+        return LINE_NOMEM;
+    struct view name = metadata_name_normalise(view_make((const char *)text->p + way.at, way.n), text);
+    *out = (struct piece){NULL, start, name.n};
     return LINE_OK;
 }
 
@@ -75,7 +89,7 @@ static enum line_status flat_add(struct pairs *pairs, struct line *line, struct 
     if (head.type != MSGPACK_MAP)
         return msgpack_skip_rest(m, &head) ? LINE_OK : LINE_DAMAGED;
     for (uint32_t i = 0; i < head.count; i++) {
-        struct piece name, text;
+        struct piece way, name, text;
         if (!msgpack_next(m, &key) || !msgpack_skip_rest(m, &key))
             return LINE_DAMAGED;
         struct msgpack at = *m;
@@ -84,18 +98,14 @@ static enum line_status flat_add(struct pairs *pairs, struct line *line, struct 
                 return LINE_DAMAGED;
             continue;
         }
-        TRY(name_make(pairs, prefix, key.bytes, &name));
+        TRY(way_make(pairs, prefix, key.bytes, &way));
         if (value.type == MSGPACK_MAP && depth < NESTED_MAX) {
-            if (name.p) { /* a prefix is text of ours */
-                size_t start = pairs->text.n;
-                TRY(stored(buf_append(&pairs->text, name.p, name.n)));
-                name = piece_since(pairs, start);
-            }
-            TRY(flat_add(pairs, line, name, depth + 1, m));
+            TRY(flat_add(pairs, line, way, depth + 1, m));
             continue;
         }
+        TRY(name_make(pairs, way, &name));
         TRY(value_take(pairs, line, m, &text));
-        TRY(stored(text.n == 0 || pairs_add(pairs, name, text)));
+        TRY(stored(text.n == 0 || name.n == 0 || pairs_add(pairs, name, text)));
     }
     return LINE_OK;
 }

@@ -16,7 +16,8 @@ struct place {
 };
 
 struct streams {
-    uint64_t clock; /* counts look-ups */
+    uint64_t clock;  /* counts look-ups that found or kept one */
+    uint64_t let_go; /* the clock when all were let go last */
     size_t held;
     struct place places[SETS][PLACES];
 };
@@ -33,12 +34,19 @@ static void place_free(struct streams *s, struct place *p)
     s->held--;
 }
 
-bool streams_let_go(struct streams *s)
+static void all_free(struct streams *s)
 {
-    bool any = s->held > 0;
-    for (size_t i = 0; any && i < SETS; i++)
+    for (size_t i = 0; i < SETS; i++)
         for (size_t k = 0; k < PLACES; k++)
             place_free(s, &s->places[i][k]);
+}
+
+bool streams_let_go(struct streams *s)
+{
+    bool any = s->held > 0 && s->clock - s->let_go >= s->held;
+    s->let_go = any ? s->clock : s->let_go;
+    if (any)
+        all_free(s);
     return any;
 }
 
@@ -46,7 +54,7 @@ void streams_free(struct streams *s)
 {
     if (!s)
         return;
-    streams_let_go(s);
+    all_free(s);
     free(s);
 }
 

@@ -14,7 +14,8 @@ void streams_free(struct streams *s);
 gcw_stream *streams_find(struct streams *s, struct view key);
 /* Takes the handle over; out of memory it is not remembered, and released. False then. */
 bool streams_keep(struct streams *s, struct view key, gcw_stream *stream);
-/* Lets go of all, to make room with the writer. False if there were none. */
+/* Lets go of all, to make room with the writer. False if there were none, or they have been used less than once each
+ * since the last time: a writer at its bound must not cost every record its look-up. */
 bool streams_let_go(struct streams *s);
 
 #endif

@@ -132,6 +132,71 @@ bool text_quoted(struct buf *out, struct view text, bool ascii, const void *limi
     return true;
 }
 
+/* ---- doubles -------------------------------------------------------------------------------------------------------
+ */
+
+#ifdef __SIZEOF_INT128__
+__extension__ typedef unsigned __int128 wide;
+
+/* Whether `scaled`, a double of `mantissa` times `power`, is the double nearest to `decimal`; all in units of its last
+ * bit. Below a power of two the neighbour is nearer. What lies half way is left to strtod. */
+static bool comes_back(wide decimal, wide scaled, uint64_t mantissa, uint64_t power)
+{
+    if (decimal >= scaled)
+        return (decimal - scaled) * 2 < power;
+    return (scaled - decimal) * (mantissa == UINT64_C(1) << 52 ? 4 : 2) < power;
+}
+
+/* The first 16 digits of d as a whole number, of which `places` stand behind the point, rounded as %.16g does; if they
+ * are d again, and d is of a size that 128 bits hold with its digits. */
+static bool digits_find(double d, uint64_t *digits, int *places)
+{
+    static const double bound[] = {1e-4, 1e-3, 1e-2, 1e-1, 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,
+                                   1e6,  1e7,  1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    uint64_t power = 10, bits, mantissa; /* 10^places */
+    int over = ARRAY_LEN(bound) - 2;
+    if (!(d >= bound[0] && d < bound[ARRAY_LEN(bound) - 1]))
+        return false;
+    for (; d < bound[over]; over--)
+        power *= 10;
+    *places = 19 - over;
+    memcpy(&bits, &d, sizeof bits);
+    mantissa = (bits & (UINT64_MAX >> 12)) | UINT64_C(1) << 52;
+    int shift = 1075 - (int)(bits >> 52); /* d = mantissa / 2^shift, 3 <= shift <= 66 */
+    wide scaled = (wide)mantissa * power, half = (wide)1 << (shift - 1);
+    *digits = (uint64_t)(scaled >> shift);
+    wide rest = scaled - ((wide)*digits << shift);
+    *digits += rest > half || (rest == half && (*digits & 1));
+    return *digits < UINT64_C(10000000000000000) && comes_back((wide)*digits << shift, scaled, mantissa, power);
+}
+#else
+static bool digits_find(double d, uint64_t *digits, int *places)
+{
+    (void)d, (void)digits, (void)places;
+    return false;
+}
+#endif
+
+static bool digits_put(struct buf *out, bool negative, uint64_t digits, int places)
+{
+    char number[20], text[32], *p = text;
+    for (; places > 0 && digits % 10 == 0; places--)
+        digits /= 10;
+    int n = (int)text_u64(number, digits), before = MAX(n - places, 0);
+    if (negative)
+        *p++ = '-';
+    if (before == 0)
+        *p++ = '0';
+    for (int i = 0; i < before; i++)
+        *p++ = number[i];
+    *p++ = '.';
+    for (int zeroes = places - n; zeroes > 0; zeroes--)
+        *p++ = '0';
+    for (int i = before; i < n; i++)
+        *p++ = number[i];
+    return buf_append(out, text, (size_t)(p - text));
+}
+
 /* Writes with `digits` and tells whether that is the number again. printf and strtod go by the process's locale. */
 static bool digits_suffice(char *text, size_t cap, int digits, double d)
 {
@@ -139,20 +204,10 @@ static bool digits_suffice(char *text, size_t cap, int digits, double d)
     return strtod(text, NULL) == d;
 }
 
-bool text_double(struct buf *out, double d)
+static bool printed_put(struct buf *out, double d)
 {
     char text[64];
-    if (isnan(d) || isinf(d))
-        return buf_puts(out, isnan(d) ? "NaN" : d > 0 ? "Infinity" : "-Infinity");
-    if (fabs(d) < 9e15 && d == (double)(int64_t)d) {
-        size_t n = 0;
-        if (signbit(d))
-            text[n++] = '-';
-        n += text_u64(text + n, (uint64_t)fabs(d));
-        memcpy(text + n, ".0", 2);
-        return buf_append(out, text, n + 2);
-    }
-    if (fabs(d) < 9.2e18 && d == (double)(int64_t)d)
+    if (d == floor(d) && fabs(d) < 9.2e18)
         snprintf(text, sizeof text, "%.1f", d);
     else if (!digits_suffice(text, sizeof text, 16, d))
         digits_suffice(text, sizeof text, 17, d);
@@ -162,6 +217,33 @@ bool text_double(struct buf *out, double d)
             text[i] = '.';
     return buf_append(out, text, n);
 }
+
+static bool whole_put(struct buf *out, double d)
+{
+    char text[24];
+    size_t n = 0;
+    if (signbit(d))
+        text[n++] = '-';
+    n += text_u64(text + n, (uint64_t)fabs(d));
+    memcpy(text + n, ".0", 2);
+    return buf_append(out, text, n + 2);
+}
+
+bool text_double(struct buf *out, double d)
+{
+    uint64_t digits;
+    int places;
+    if (isnan(d) || isinf(d))
+        return buf_puts(out, isnan(d) ? "NaN" : d > 0 ? "Infinity" : "-Infinity");
+    if (fabs(d) < 9e15 && d == floor(d))
+        return whole_put(out, d);
+    if (digits_find(fabs(d), &digits, &places))
+        return digits_put(out, d < 0, digits, places);
+    return printed_put(out, d);
+}
+
+/* ---- bytes ---------------------------------------------------------------------------------------------------------
+ */
 
 bool text_hex(struct buf *out, struct view bytes)
 {

@@ -1,7 +1,9 @@
 /* Lines: what a record's body becomes. */
 #include <locale.h>
+#include <math.h>
 
 #include "hosts/fluent-bit/accessor.h"
+#include "hosts/fluent-bit/text.h"
 #include "pack.h"
 
 struct desk {
@@ -118,6 +120,53 @@ static void test_doubles_are_written_as_the_host_does_but_come_back_as_they_were
         desk_free(&d);
         if (rows[i].d - rows[i].d == 0)
             assert_true(strtod(rows[i].text, NULL) == rows[i].d);
+    }
+}
+
+/* Against printf and strtod: the same digits where sixteen are the number, else seventeen. */
+static void assert_double(double d)
+{
+    char want[64];
+    struct buf got = {0};
+    if (d == floor(d) && fabs(d) < 9.2e18)
+        snprintf(want, sizeof want, "%.1f", d);
+    else {
+        snprintf(want, sizeof want, "%.16g", d);
+        if (strtod(want, NULL) != d)
+            snprintf(want, sizeof want, "%.17g", d);
+    }
+    assert_true(text_double(&got, d));
+    if (!view_is(buf_view(&got), want))
+        fail_msg("%a: %.*s instead of %s", d, (int)got.n, (char *)got.p, want);
+    buf_free(&got);
+}
+
+static void test_doubles_are_those_of_printf(void **state)
+{
+    (void)state;
+    uint64_t x = 88172645463325252;
+    for (int i = 0; i < 40000; i++) {
+        double d;
+        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+        memcpy(&d, &x, sizeof d);
+        if (d - d == 0)
+            assert_double(d);
+        assert_double((double)(x % 1000000000) / 1000);
+        assert_double(-(double)(x % 10000000) / 1e9);
+        assert_double((double)(int64_t)x / 1e12);
+        assert_double((double)(x % 100000) / (double)(1 + x % 977));
+    }
+    for (int e = -30; e < 60; e++) /* powers of two have a neighbour that is nearer */
+        for (int k = -3; k <= 3; k++) {
+            double d = ldexp(1, e);
+            for (int i = 0; i < abs(k); i++)
+                d = nextafter(d, k < 0 ? 0 : 1e300);
+            assert_double(d);
+        }
+    for (double ten = 1e-6; ten < 1e18; ten *= 10) {
+        assert_double(ten);
+        assert_double(nextafter(ten, 0));
+        assert_double(nextafter(ten, 1e300));
     }
 }
 
@@ -430,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_json_lines_keep_order_and_types),
         cmocka_unit_test(test_integers_are_exact),
         cmocka_unit_test(test_doubles_are_written_as_the_host_does_but_come_back_as_they_were),
+        cmocka_unit_test(test_doubles_are_those_of_printf),
         cmocka_unit_test(test_a_locale_with_commas_changes_no_number),
         cmocka_unit_test(test_every_character_is_escaped_wherever_it_stands),
         cmocka_unit_test(test_long_texts_are_whole),

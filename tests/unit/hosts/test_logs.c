@@ -360,7 +360,8 @@ static void pack_otlp(struct buf *b, uint32_t seconds)
     pack_str(b, "observed_timestamp"), pack_uint(b, UINT64_C(1700000000123456789));
     pack_str(b, "severity_number"), pack_uint(b, 9);
     pack_str(b, "severity_text"), pack_str(b, "Info");
-    pack_str(b, "attributes"), pack_json(b, "{'http.method':'GET','n':5,'deep':{'a':{'b':1.5}},'list':[1,'x'],'e':''}");
+    pack_str(b, "attributes"),
+        pack_json(b, "{'http.method':'GET','n':5,'deep':{'a.':{'.b':1.5},'!':{'c':2},'9':3},'list':[1,'x'],'e':''}");
     pack_str(b, "trace_id"), pack_bin(b, "\x0a\x0b\x0c\x0d\x0e\x0f\x00\x01\x02\x03\x04\x05\x06\x07\x08\xff", 16);
     pack_str(b, "span_id"), pack_bin(b, "\0\0\0\0\0\0\0\0", 8);
     pack_str(b, "trace_flags"), pack_uint(b, 1);
@@ -371,7 +372,8 @@ static void pack_otlp(struct buf *b, uint32_t seconds)
 
 #define OTLP_RECORD                                                                                                    \
     "observed_timestamp=\"1700000000123456789\",severity_number=\"9\",severity_text=\"Info\",http_method=\"GET\","     \
-    "n=\"5\",deep_a_b=\"1.5\",list=\"[1,\"x\"]\",trace_id=\"0a0b0c0d0e0f000102030405060708ff\",flags=\"1\""
+    "n=\"5\",deep_a_b=\"1.5\",deep_c=\"2\",deep_9=\"3\",list=\"[1,\"x\"]\",trace_id="                                  \
+    "\"0a0b0c0d0e0f000102030405060708ff\",flags=\"1\""
 #define OTLP_GROUP "service_name=\"shop\",host_name=\"h1\",scope_name=\"lib\",scope_version=\"1.2\",s=\"t\""
 
 static void test_groups_and_their_records_carry_otel_metadata(void **state)
