@@ -31,6 +31,14 @@ SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 
+# collectd's write plugin needs collectd's headers (Debian: collectd-dev); where they lack, it is left out, and `make` says so.
+COLLECTD_INCLUDE ?= /usr/include
+COLLECTD_MODDIR ?= /usr/lib/collectd
+COLLECTD_SRC := $(sort $(wildcard plugin/hosts/collectd/*.c))
+HAVE_COLLECTD := $(wildcard $(COLLECTD_INCLUDE)/collectd/core/daemon/plugin.h)
+COLLECTD_FLAGS := -DHAVE_CONFIG_H -isystem $(COLLECTD_INCLUDE)/collectd/core -isystem $(COLLECTD_INCLUDE)/collectd
+COLLECTD_MODULE := $(if $(HAVE_COLLECTD),$(B)/collectd/grafana_cloud.so)
+
 # ---- flags ---------------------------------------------------------------------------------------------------------
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
@@ -68,7 +76,7 @@ HOSTS_FB_O := $(call obj,$(HOSTS_FB_SRC) plugin/input/json_scan.c)
 .DEFAULT_GOAL := all
 .SECONDARY: # objects of test programs are kept, for the next build
 .PHONY: all
-all: $(B)/gcw $(B)/libgcw.a $(B)/libgcw.so $(B)/gcw.pc modules man ## library, tool, host modules, pkg-config file, man pages
+all: $(B)/gcw $(B)/libgcw.a $(B)/libgcw.so $(B)/gcw.pc man fluent-bit collectd ## library, tool, pkg-config file, man pages, host modules
 
 $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: proto/%.proto
 	@mkdir -p $(B)/gen
@@ -105,6 +113,15 @@ $(B)/libgcw.so: $(B)/libgcw.so.$(VERSION)
 $(B)/gcw: $(CLI_O) $(B)/libgcw.a
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) $(CLI_LIBS)
 
+$(B)/gcw.pc: Makefile
+	@mkdir -p $(@D)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: gcw' \
+	  'Description: Grafana Cloud writer: metrics by Prometheus remote write, logs by Loki push' \
+	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lgcw' 'Libs.private: -lcurl -lprotobuf-c -lz -lm -pthread' \
+	  'Cflags: -I$${includedir}' > $@
+
+# ---- modules for hosts -------------------------------------------------------------------------------------------------
+
 # Modules live in other people's processes: they hold all they need but libcurl and libc, show nothing but their entry
 # points, and are bound before they run. The archives are position independent as long as their names stay inside
 # (--exclude-libs); -z text would say so if not. -z nodelete: threads and strings outlive the host's dlclose().
@@ -112,18 +129,23 @@ MODULE_FLAGS = -shared $(if $(SAN),,-Wl$(comma)-z$(comma)defs) -Wl,-z,text -Wl,-
 MODULE_LIBS ?= $(shell $(PKG_CONFIG) --libs libcurl) -Wl,-Bstatic -lprotobuf-c $(DEFLATE_LIBS) -lz -Wl,-Bdynamic -lm
 comma := ,
 
-.PHONY: modules
-modules: $(B)/out_grafana_cloud.so
+.PHONY: fluent-bit
+fluent-bit: $(B)/out_grafana_cloud.so ## Fluent Bit's output plugin
 $(B)/out_grafana_cloud.so: $(HOSTS_FB_O) $(B)/libgcw.a plugin/hosts/fluent-bit/module.map
 	$(CC) $(MODULE_FLAGS) -Wl,--version-script=plugin/hosts/fluent-bit/module.map $(LDFLAGS_ALL) -o $@ $(HOSTS_FB_O) \
 	  $(B)/libgcw.a $(MODULE_LIBS)
 
-$(B)/gcw.pc: Makefile
+# Exports its entry point alone; binds its own code first, never a symbol of the host by accident.
+COLLECTD_O := $(call obj,$(COLLECTD_SRC))
+$(COLLECTD_O): CFLAGS_ALL += $(COLLECTD_FLAGS)
+$(B)/collectd/grafana_cloud.so: $(COLLECTD_O) $(B)/libgcw.a plugin/hosts/collectd/exports.map
 	@mkdir -p $(@D)
-	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: gcw' \
-	  'Description: Grafana Cloud writer: metrics by Prometheus remote write, logs by Loki push' \
-	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lgcw' 'Libs.private: -lcurl -lprotobuf-c -lz -lm -pthread' \
-	  'Cflags: -I$${includedir}' > $@
+	$(CC) -shared -Wl,--version-script=plugin/hosts/collectd/exports.map -Wl,-Bsymbolic -Wl,-z,nodelete $(LDFLAGS_ALL) \
+	  -o $@ $(COLLECTD_O) $(B)/libgcw.a $(LIB_LIBS)
+
+.PHONY: collectd
+collectd: $(COLLECTD_MODULE) ## collectd's write plugin, below build/collectd
+	@[ -n "$(HAVE_COLLECTD)" ] || echo "SKIPPED: collectd module: no headers in $(COLLECTD_INCLUDE)/collectd (Debian: collectd-dev)"
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 
@@ -140,7 +162,7 @@ $(B)/tests/%: $(B)/obj/tests/unit/%.o $(SUPPORT_O) $(TESTABLE_CLI_O) $(HOSTS_FB_
 
 # The small Fluent Bit loads the module of its own build, and exports what the real one does.
 $(B)/tests/hosts/test_fluent_bit_module: $(B)/obj/tests/unit/hosts/flb_host.o | $(B)/out_grafana_cloud.so
-$(B)/tests/hosts/test_fluent_bit_module: LDFLAGS += -rdynamic
+$(B)/tests/hosts/test_fluent_bit_module: private LDFLAGS += -rdynamic
 
 .PHONY: unit-bins
 unit-bins: $(TEST_BIN)
@@ -243,7 +265,7 @@ deps: ## apt-get what is missing
 	@tests/deps
 
 .PHONY: install
-install: all ## to DESTDIR and PREFIX: tool, library, header, host modules, pkg-config file, man pages
+install: all ## to DESTDIR and PREFIX: tool, library, header, pkg-config file, man pages; modules where their hosts look
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/fluent-bit $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5
 	install -m 755 $(B)/gcw $(DESTDIR)$(BINDIR)/gcw
 	install -m 644 $(B)/libgcw.a $(DESTDIR)$(LIBDIR)/libgcw.a
@@ -255,6 +277,10 @@ install: all ## to DESTDIR and PREFIX: tool, library, header, host modules, pkg-
 	sed -e 's|^prefix=.*|prefix=$(PREFIX)|; s|^libdir=.*|libdir=$(LIBDIR)|; s|^includedir=.*|includedir=$(INCLUDEDIR)|' $(B)/gcw.pc > $(DESTDIR)$(LIBDIR)/pkgconfig/gcw.pc
 	install -m 644 $(B)/gcw.1 $(DESTDIR)$(MANDIR)/man1/gcw.1
 	install -m 644 $(B)/gcw.conf.5 $(DESTDIR)$(MANDIR)/man5/gcw.conf.5
+ifneq ($(HAVE_COLLECTD),)
+	install -d $(DESTDIR)$(COLLECTD_MODDIR)
+	install -m 644 $(B)/collectd/grafana_cloud.so $(DESTDIR)$(COLLECTD_MODDIR)/grafana_cloud.so
+endif
 
 # ---- keeping house -----------------------------------------------------------------------------------------------------------
 
@@ -271,8 +297,8 @@ lint-cppcheck:
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability --suppress=missingIncludeSystem \
 	  --suppress=normalCheckLevelMaxBranches -D__GNUC__ -Iplugin plugin
 lint-tidy: $(GEN_C)
-	@printf '%s\n' $(filter plugin/%.c,$(ALL_C)) | \
-	  xargs -P $$(nproc) -n 8 sh -c 'clang-tidy --quiet "$$@" -- -std=c11 $(DEFS) -Iplugin -I$(B)/gen' -
+	@printf '%s\n' $(filter-out $(if $(HAVE_COLLECTD),,plugin/hosts/collectd/%),$(filter plugin/%.c,$(ALL_C))) | \
+	  xargs -P $$(nproc) -n 8 sh -c 'clang-tidy --quiet "$$@" -- -std=c11 $(DEFS) $(COLLECTD_FLAGS) -Iplugin -I$(B)/gen' -
 
 .PHONY: clean
 clean: ## remove the build folder

@@ -78,6 +78,7 @@ static int option_apply(struct push *p, const char *name, const char *arg)
         return add_label(p, arg);
     if (strcmp(name, "set") == 0)
         return settings_pair(&p->settings, arg);
+    p->timeout_given = p->timeout_given || strstr(name, "timeout");
     if (strcmp(name, "timeout") == 0)
         return settings_duration(&p->settings, name, arg, &p->end_timeout_ms);
     if (strcmp(name, "signal-timeout") == 0)
@@ -297,11 +298,10 @@ int push_run(struct push *p, const struct push_source *source, int files, char *
         free(data);
         return EXIT_USAGE;
     }
-    if (source->ready)
-        source->ready(source->ctx);
+    bool ready = !source->ready || source->ready(source->ctx) == GCW_OK;
     p->total_bytes = files_size(files, file);
     progress_start(p);
-    for (int i = 0; i < files && !push_interrupted(); i++)
+    for (int i = 0; i < files && ready && !push_interrupted(); i++)
         push_file(p, source, file[i], data);
     free(data);
     wait_for_delivery(p);
@@ -309,7 +309,7 @@ int push_run(struct push *p, const struct push_source *source, int files, char *
     progress_stop(p);
     gcw_writer_close(p->writer, 0, &stats);
     summary_print(p, &stats);
-    return exit_code(p, &stats);
+    return ready ? exit_code(p, &stats) : EXIT_INPUT;
 }
 
 void push_free(struct push *p)

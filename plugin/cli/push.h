@@ -23,6 +23,7 @@ struct push {
     bool quiet, progress;
     enum { SUMMARY_TEXT, SUMMARY_JSON, SUMMARY_NONE } summary;
     uint64_t end_timeout_ms, signal_timeout_ms;
+    bool timeout_given;
 
     /* input */
     const char *file; /* name of the one being read */
@@ -41,7 +42,7 @@ struct push {
 /* Reads one piece of input at a time into the parser of the command. */
 struct push_source {
     void *ctx;
-    void (*ready)(void *ctx); /* the writer is open, nothing was read yet; may be NULL */
+    gcw_status (*ready)(void *ctx); /* the writer is open, nothing was read yet; may be NULL; else GCW_OK to go on */
     gcw_status (*begin)(void *ctx, const char *head, size_t head_len, const char *tail, size_t tail_len);
     gcw_status (*feed)(void *ctx, const char *data, size_t n);
     gcw_status (*end)(void *ctx);

@@ -1,6 +1,7 @@
 /* gcw push logs: lines to entries. */
 #include <stdlib.h>
 
+#include "cli/confirm.h"
 #include "cli/push.h"
 #include "input/input.h"
 
@@ -16,8 +17,13 @@ static const struct cli_option options[] = {
     {"line-key", 0, "KEY", "JSON lines", "the entry is this key's value, not the whole line"},
     {"confirm", 0, NULL, "Input",
      "write OK on standard output when ready, and for each line once it is safe: on disk and synced with queue_dir, "
-     "else "
-     "delivered. Whoever feeds the lines may forget them then (rsyslog's omprog with confirmMessages)"},
+     "else delivered. Whoever feeds the lines may forget them then (rsyslog's omprog with confirmMessages). Leading "
+     "dots say that it takes time; anything else than OK that the line was not taken. A line that cannot be parsed is "
+     "delivered as it is"},
+    {"transactions", 0, NULL, "Input",
+     "the same for lines between BEGIN TRANSACTION and COMMIT TRANSACTION: each is answered with DEFER_COMMIT, and the "
+     "commit with OK once all are safe (rsyslog's omprog with confirmMessages and useTransactions). With queue_dir a "
+     "transaction that kill -9 cut short is taken up again"},
     PUSH_OPTIONS,
 };
 
@@ -27,7 +33,9 @@ const struct cli_option *push_logs_options(size_t *count)
     return options;
 }
 
-#define KEYS_MAX 64
+#define KEYS_MAX        64
+#define CONFIRM_END_MS  3000
+#define TRANSACTION_FEW 1000 /* lines; from here on a commit waits for nothing but the disk or the receiver */
 
 struct logs {
     struct push push;
@@ -40,9 +48,11 @@ struct logs {
     gcw_stream *stream; /* of entries without labels of their own */
     int64_t now_ns;     /* when the piece at hand was read */
     int64_t last_ns;
-    bool confirm;
-    gcw_receipt *receipt; /* of the piece at hand, with --confirm */
-    uint64_t unconfirmed; /* lines in it */
+    struct buf mended;
+    bool confirms, transactions;
+    struct confirm confirm;
+    uint64_t unconfirmed; /* lines of the piece at hand, with --confirm */
+    gcw_status failed;    /* of the line at hand: it was not taken, and should come again */
 };
 
 static int fail(const char *text)
@@ -70,8 +80,9 @@ static int set(void *ctx, const struct cli_option *o, const char *arg)
     bool failed = false;
     if (push_option(&l->push, o, arg, &failed))
         return failed ? -1 : 0;
-    if (strcmp(o->name, "confirm") == 0) {
-        l->confirm = true;
+    if (strcmp(o->name, "confirm") == 0 || strcmp(o->name, "transactions") == 0) {
+        l->confirms = true;
+        l->transactions = l->transactions || *o->name == 't';
         l->push.summary = SUMMARY_NONE;
         return 0;
     }
@@ -89,8 +100,7 @@ static int set(void *ctx, const struct cli_option *o, const char *arg)
     return 0;
 }
 
-/* ---- lines to writer
- * ------------------------------------------------------------------------------------------------- */
+/* ---- lines to writer --------------------------------------------------------------------------------------------- */
 
 /* A line without a time has that of its piece. Two never get the same: Loki keeps one of two equal entries. */
 static int64_t now_unique(struct logs *l)
@@ -101,16 +111,42 @@ static int64_t now_unique(struct logs *l)
 
 static gcw_status append(struct logs *l, const struct json_line *j, int64_t time_ns, gcw_error *err)
 {
+    gcw_receipt *receipt = l->confirm.receipt;
     if (j->label_count > 0)
         return gcw_entry_write(l->push.writer, j->labels, j->label_count, j->line.p, j->line.n, time_ns, j->metadata,
-                               j->metadata_count, l->receipt, err);
-    if (!l->stream && !(l->stream = gcw_stream_intern(l->push.writer, NULL, 0, NULL, err)))
-        return GCW_ERR_INVALID;
+                               j->metadata_count, receipt, err);
+    if (!l->stream && !(l->stream = gcw_stream_intern(l->push.writer, NULL, 0, NULL, err))) {
+        const gcw_label job = GCW_LABEL("job", "gcw");
+        if (!(l->stream = gcw_stream_intern(l->push.writer, &job, 1, NULL, err)))
+            return GCW_ERR_INVALID;
+    }
     gcw_status status =
-        gcw_entry_append(l->stream, j->line.p, j->line.n, time_ns, j->metadata, j->metadata_count, l->receipt);
+        gcw_entry_append(l->stream, j->line.p, j->line.n, time_ns, j->metadata, j->metadata_count, receipt);
     if (status != GCW_OK)
         *err = (gcw_error){.code = status};
     return status;
+}
+
+/* The line with every byte that is not UTF-8 as U+FFFD. */
+static bool mend(struct logs *l, struct view line)
+{
+    bool ok = true;
+    l->mended.n = 0;
+    for (size_t n; line.n > 0 && ok; line.p += n, line.n -= n) {
+        n = utf8_sequence(line.p, line.n);
+        ok = n > 0 ? buf_append(&l->mended, line.p, n) : buf_puts(&l->mended, "\xEF\xBF\xBD");
+        n = n > 0 ? n : utf8_invalid_run(line.p, line.n);
+    }
+    return ok;
+}
+
+/* Senders put bytes of any kind into a JSON text; that alone costs no line. */
+static gcw_status parse(struct logs *l, struct view line, struct json_line *j, gcw_error *err)
+{
+    gcw_status status = json_reader_parse(l->reader, line, j, err);
+    if (status == GCW_OK || utf8_valid(line.p, line.n) || !mend(l, line))
+        return status;
+    return json_reader_parse(l->reader, buf_view(&l->mended), j, err);
 }
 
 static void on_line(void *ctx, uint64_t number, struct view line, bool cut)
@@ -125,60 +161,117 @@ static void on_line(void *ctx, uint64_t number, struct view line, bool cut)
         j.line.n--;
     if (cut)
         push_malformed(&l->push, number, "longer than 16 MiB: cut", (struct view){0});
-    if (l->reader && json_reader_parse(l->reader, j.line, &j, &err) != GCW_OK) {
+    if (l->reader && parse(l, j.line, &j, &err) != GCW_OK) {
         push_malformed(&l->push, number, err.text, line);
-        return;
+        if (!l->confirms)
+            return;
+        err.text[0] = 0;
     }
     int64_t time_ns = j.has_time ? j.time_ns : now_unique(l);
-    do
-        status = append(l, &j, time_ns, &err);
-    while (status == GCW_ERR_TIMEOUT && !push_interrupted());
-    if (status != GCW_OK && status != GCW_ERR_DROPPED)
-        push_refused(&l->push, number,
-                     status == GCW_ERR_TIMEOUT ? "not read any more: interrupted"
-                     : *err.text               ? err.text
-                                               : gcw_strerror(status));
+    while ((status = append(l, &j, time_ns, &err)) == GCW_ERR_TIMEOUT && !push_interrupted())
+        if (l->confirms)
+            confirm_still_alive(&l->confirm);
+    if (status == GCW_OK || status == GCW_ERR_DROPPED)
+        return;
+    if (status == GCW_ERR_TIMEOUT || status == GCW_ERR_FULL || status == GCW_ERR_NOMEM || status == GCW_ERR_CLOSED)
+        l->failed = status;
+    push_refused(&l->push, number,
+                 status == GCW_ERR_TIMEOUT ? "not read any more: interrupted"
+                 : *err.text               ? err.text
+                                           : gcw_strerror(status));
 }
 
 /* ---- --confirm: one receipt for each piece that is read ---------------------------------------------------------- */
 
-static gcw_status receipt_open(struct logs *l)
+/* Lines that can never be delivered (refused, rejected) are confirmed too: to hand them over again would not help, and
+ * they are told and counted. */
+static gcw_status answer_piece(struct logs *l)
 {
-    gcw_error err;
-    l->unconfirmed = 0;
-    if (!l->confirm)
-        return GCW_OK;
-    l->receipt = gcw_receipt_new(l->push.writer, GCW_RECEIPT_DURABLE, NULL, NULL, NULL);
-    if (!l->receipt)
-        l->receipt = gcw_receipt_new(l->push.writer, GCW_RECEIPT_DELIVERED, NULL, NULL, &err);
-    return l->receipt ? GCW_OK : GCW_ERR_NOMEM;
-}
-
-/* Lines that can never be delivered (malformed, refused, rejected) are confirmed too: to hand them over again would not
- * help, and the summary counts them. */
-static gcw_status receipt_close(struct logs *l, gcw_status status)
-{
-    gcw_receipt_summary s = {0};
-    if (!l->receipt)
-        return status;
-    gcw_receipt_seal(l->receipt);
-    gcw_writer_flush(l->push.writer, 0); /* what was read is all there is for now: it need not wait for more */
-    while (gcw_receipt_wait(l->receipt, 200, &s) != GCW_OK && !push_interrupted())
-        ;
-    gcw_receipt_free(l->receipt);
-    l->receipt = NULL;
-    bool safe = s.complete && s.outcome[GCW_DROPPED] + s.outcome[GCW_EXPIRED] == 0;
+    bool safe = confirm_commit(&l->confirm, 0) && l->failed == GCW_OK;
+    bool heard = true;
     for (; l->unconfirmed > 0; l->unconfirmed--)
-        puts(safe ? "OK" : "not delivered");
-    return fflush(stdout) == 0 ? status : GCW_ERR_IO;
+        heard = confirm_say(&l->confirm, safe ? "OK" : "not delivered") && heard;
+    l->failed = GCW_OK;
+    return heard ? GCW_OK : GCW_ERR_IO;
 }
 
-static void ready(void *ctx)
+/* ---- --transactions: line by line -------------------------------------------------------------------------------- */
+
+static const char *transaction_line(struct logs *l, uint64_t number, struct view line, bool cut)
 {
-    const struct logs *l = ctx;
-    if (l->confirm)
-        puts("OK");
-    fflush(stdout);
+    if (view_is(line, "BEGIN TRANSACTION")) {
+        /* one that is open goes on: what was answered in it does not come again */
+        l->confirm.in_transaction = true;
+        return "OK";
+    }
+    if (view_is(line, "COMMIT TRANSACTION")) {
+        l->confirm.in_transaction = false;
+        return confirm_commit(&l->confirm, TRANSACTION_FEW) ? "OK" : "not delivered";
+    }
+    l->failed = confirm_begin(&l->confirm);
+    if (l->failed == GCW_OK && l->confirm.in_transaction)
+        l->failed = confirm_journal(&l->confirm, line);
+    if (l->failed == GCW_OK)
+        on_line(l, number, line, cut);
+    if (l->failed != GCW_OK)
+        return gcw_strerror(l->failed);
+    l->confirm.records++;
+    if (l->confirm.in_transaction)
+        return "DEFER_COMMIT";
+    return confirm_commit(&l->confirm, 0) ? "OK" : "not delivered";
+}
+
+static void on_transaction_line(void *ctx, uint64_t number, struct view line, bool cut)
+{
+    struct logs *l = ctx;
+    l->failed = GCW_OK;
+    const char *answer = transaction_line(l, number, line, cut);
+    if (!push_interrupted())
+        confirm_say(&l->confirm, answer);
+}
+
+static void on_leftover_line(void *ctx, uint64_t number, struct view line, bool cut)
+{
+    struct logs *l = ctx;
+    if (!memchr(line.p, 0, line.n)) /* what a file may hold after a power cut */
+        on_line(l, number, line, cut);
+}
+
+/* The transaction that a killed process had at hand. */
+static gcw_status take_up(struct logs *l)
+{
+    struct buf left = {0};
+    struct lines lines = {.max_bytes = 16 * MIB};
+    gcw_status status = confirm_leftover(&l->confirm, &left);
+    if (status == GCW_OK && left.n > 0)
+        status = confirm_begin(&l->confirm);
+    if (status == GCW_OK && left.n > 0)
+        status = lines_feed(&lines, (const char *)left.p, left.n, on_leftover_line, l);
+    if (status == GCW_OK && !confirm_commit(&l->confirm, 0))
+        status = GCW_ERR_IO;
+    buf_free(&left);
+    lines_free(&lines);
+    return status;
+}
+
+/* ---- input ------------------------------------------------------------------------------------------------------- */
+
+static gcw_status ready(void *ctx)
+{
+    struct logs *l = ctx;
+    char dir[4096] = "";
+    gcw_error err = {.code = GCW_OK};
+    if (!l->confirms)
+        return GCW_OK;
+    gcw_config_get(l->push.settings.config, "queue_dir", dir, sizeof dir);
+    gcw_status status = confirm_open(&l->confirm, l->push.writer, l->transactions && *dir ? dir : NULL, &err);
+    if (status == GCW_OK)
+        status = take_up(l);
+    if (status != GCW_OK)
+        fail(*err.text ? err.text : gcw_strerror(status));
+    l->failed = GCW_OK;
+    l->unconfirmed = 0;
+    return status == GCW_OK && confirm_say(&l->confirm, "OK") ? GCW_OK : GCW_ERR_IO;
 }
 
 static gcw_status begin(void *ctx, const char *head, size_t head_len, const char *tail, size_t tail_len)
@@ -193,20 +286,28 @@ static gcw_status begin(void *ctx, const char *head, size_t head_len, const char
 static gcw_status feed(void *ctx, const char *data, size_t n)
 {
     struct logs *l = ctx;
-    gcw_status status = receipt_open(l);
     l->now_ns = gcw_now_ns();
-    return status == GCW_OK ? receipt_close(l, lines_feed(&l->lines, data, n, on_line, l)) : status;
+    if (l->transactions)
+        return lines_feed(&l->lines, data, n, on_transaction_line, l);
+    gcw_status status = l->confirms ? confirm_begin(&l->confirm) : GCW_OK;
+    if (status == GCW_OK)
+        status = lines_feed(&l->lines, data, n, on_line, l);
+    return status == GCW_OK && l->confirms ? answer_piece(l) : status;
 }
 
+/* What is left of an open transaction stays in the journal: it was not committed. */
 static gcw_status end(void *ctx)
 {
     struct logs *l = ctx;
-    gcw_status status = push_interrupted() ? GCW_OK : receipt_open(l);
-    return push_interrupted() || status != GCW_OK ? status : receipt_close(l, lines_end(&l->lines, on_line, l));
+    if (push_interrupted() || l->transactions)
+        return GCW_OK;
+    gcw_status status = l->confirms ? confirm_begin(&l->confirm) : GCW_OK;
+    if (status == GCW_OK)
+        status = lines_end(&l->lines, on_line, l);
+    return status == GCW_OK && l->confirms ? answer_piece(l) : status;
 }
 
-/* ---- start
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- start ------------------------------------------------------------------------------------------------------- */
 
 static int json_open(struct logs *l)
 {
@@ -238,17 +339,27 @@ static void keys_free(struct json_key *keys, size_t count)
         free((char *)(uintptr_t)keys[i].path);
 }
 
+/* What was confirmed is safe, and what was not comes again: the feeder, which waits for our end, need not wait long. */
+static void hurry(struct logs *l)
+{
+    if (l->confirms && !l->push.timeout_given)
+        l->push.end_timeout_ms = l->push.signal_timeout_ms = CONFIRM_END_MS;
+}
+
 int push_logs_main(int argc, char **argv)
 {
-    struct logs l = {0};
+    struct logs l = {.confirm = {.journal = -1}};
     const struct push_source source = {&l, ready, begin, feed, end};
     int code = EXIT_USAGE;
     if (push_init(&l.push, GCW_LOGS, "push logs", argc, argv) == 0) {
         int first = cli_parse(l.push.settings.command, argc, argv, set, &l);
+        hurry(&l);
         if (first >= 0 && json_open(&l) == 0 && default_label(&l) == 0)
             code = push_run(&l.push, &source, argc - first, argv + first);
     }
+    confirm_close(&l.confirm);
     lines_free(&l.lines);
+    buf_free(&l.mended);
     json_reader_free(l.reader);
     time_format_free((struct time_format *)(uintptr_t)l.json.time_format);
     keys_free(l.labels, l.json.label_count);

@@ -172,29 +172,76 @@ static bool list_read(const struct cmetrics_list *l, const struct field *fields,
 /* ---- context ------------------------------------------------------------------------------------------------------
  */
 
+/* ---- one walk over all of a context: it is sound to its end, and these are its parts and its newest time
+ * ----------------- */
+
+/* What to do with the value of a key; it moves past that value. `v` is its head. */
+typedef bool (*visit)(struct msgpack *m, struct view key, const struct msgpack_value *v, void *ctx);
+
+/* The value at m: each pair of a map is visited, anything else passed over. */
+static bool pairs_visit(struct msgpack *m, const struct msgpack_value *head, visit each, void *ctx)
+{
+    if (head->type != MSGPACK_MAP)
+        return msgpack_skip_rest(m, head);
+    for (uint32_t i = 0; i < head->count; i++) {
+        struct msgpack_value key, v;
+        if (!msgpack_next(m, &key) || !msgpack_skip_rest(m, &key) || !msgpack_next(m, &v))
+            return false;
+        if (!each(m, key.type == MSGPACK_STR ? key.bytes : view_make("", 0), &v, ctx))
+            return false;
+    }
+    return true;
+}
+
+static bool items_visit(struct msgpack *m, const struct msgpack_value *array, visit each, void *ctx)
+{
+    for (uint32_t i = 0; i < array->count; i++) {
+        struct msgpack_value v;
+        if (!msgpack_next(m, &v) || !pairs_visit(m, &v, each, ctx))
+            return false;
+    }
+    return true;
+}
+
+static inline bool key_is(struct view key, const char *name, size_t n)
+{
+    return key.n == n && memcmp(key.p, name, n) == 0;
+}
+
+static bool value_visit(struct msgpack *m, struct view key, const struct msgpack_value *v, void *ctx)
+{
+    uint64_t *newest = ctx;
+    if (v->type == MSGPACK_UINT && key_is(key, "ts", 2))
+        *newest = MAX(*newest, v->number);
+    return msgpack_skip_rest(m, v);
+}
+
+static bool metric_visit(struct msgpack *m, struct view key, const struct msgpack_value *v, void *ctx)
+{
+    if (v->type == MSGPACK_ARRAY && key_is(key, "values", 6))
+        return items_visit(m, v, value_visit, ctx);
+    return msgpack_skip_rest(m, v);
+}
+
 struct context_parts {
     struct cmetrics_list meta, metrics;
-    bool sound;
+    uint64_t newest_ns;
 };
 
-static uint64_t newest(struct cmetrics_list metrics)
+static bool context_visit(struct msgpack *m, struct view key, const struct msgpack_value *v, void *ctx)
 {
-    static const struct field ts[] = {FIELD("ts", COUNT, struct cmetrics_value, ts_ns)};
-    uint64_t out = 0;
-    for (uint32_t i = 0; i < metrics.count; i++) {
-        struct cmetrics_metric metric;
-        if (!cmetrics_metric_read(&metrics.at, &metric))
-            return out;
-        for (uint32_t k = 0; k < metric.values.count; k++) {
-            struct cmetrics_value v;
-            v.ts_ns = 0;
-            if (!map_read(&metric.values.at, ts, 1, &v))
-                return out;
-            out = MAX(out, v.ts_ns);
-        }
+    struct context_parts *p = ctx;
+    if (v->type == MSGPACK_ARRAY && key_is(key, "metrics", 7)) {
+        list_set(&p->metrics, m, v->count);
+        return items_visit(m, v, metric_visit, &p->newest_ns);
     }
-    return out;
+    if (v->type == MSGPACK_MAP && key_is(key, "meta", 4))
+        list_set(&p->meta, m, v->count);
+    return msgpack_skip_rest(m, v);
 }
+
+/* ---- context ------------------------------------------------------------------------------------------------------
+ */
 
 /* From outside in: meta {cmetrics {producer}, external {resource {attributes}}, processing {static_labels}}. */
 static void context_meta_read(const struct cmetrics_list *meta, struct cmetrics_context *out)
@@ -220,26 +267,16 @@ static void context_meta_read(const struct cmetrics_list *meta, struct cmetrics_
 
 enum cmetrics_found cmetrics_context_read(struct msgpack *m, struct cmetrics_context *out)
 {
-    static const struct field fields[] = {FIELD("meta", PAIRS, struct context_parts, meta),
-                                          FIELD("metrics", LIST, struct context_parts, metrics)};
     struct context_parts parts = {0};
     struct msgpack_value head;
     struct msgpack at = *m;
     *out = (struct cmetrics_context){0};
-    if (!msgpack_next(&at, &head))
-        return CMETRICS_DAMAGED;
-    if (head.type != MSGPACK_MAP) {
-        if (!msgpack_skip_rest(&at, &head))
-            return CMETRICS_DAMAGED;
-        *m = at;
-        return CMETRICS_OTHER;
-    }
-    if (!pairs_read(&at, head.count, fields, ARRAY_LEN(fields), &parts))
+    if (!msgpack_next(&at, &head) || !pairs_visit(&at, &head, context_visit, &parts))
         return CMETRICS_DAMAGED;
     *m = at;
     out->metrics = parts.metrics;
+    out->newest_ns = parts.newest_ns;
     context_meta_read(&parts.meta, out);
-    out->newest_ns = newest(parts.metrics);
     return parts.metrics.at.p ? CMETRICS_CONTEXT : CMETRICS_OTHER;
 }
 

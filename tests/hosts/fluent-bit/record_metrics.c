@@ -1,4 +1,5 @@
-/* record.c for metrics: only versions that have a place for it (4.2.3 on) are told what is wanted, see record_metrics.py. */
+/* record.c for metrics: only versions that have a place for it (4.2.3 on) are told what is wanted, see
+ * record_metrics.py. */
 #define FLBPluginRegister register_logs
 #include "record.c"
 #undef FLBPluginRegister

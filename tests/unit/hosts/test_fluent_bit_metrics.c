@@ -532,7 +532,7 @@ static void test_series_the_writer_refuses_are_counted_and_explained_once(void *
            "__name__=\"m\",l=\"b\" 1 @1000", "__name__=\"m\",l=\"b\" 1 @2000", "__name__=\"m\",l=\"b\" 1 @3000");
 }
 
-#define MANY 12000
+#define MANY 6000
 
 /* A full writer stops the chunk, in the middle of a histogram as likely as not; with room again it goes on from there.
  */
@@ -596,10 +596,11 @@ static void test_series_not_seen_for_a_while_are_let_go(void **state)
     (void)state;
     struct rig r;
     rig_open(&r, &(struct metrics_options){.series_idle = "1s"});
-    rig_feed_metric(&r, "{'type':2,'opts':{'name':'old'},'labels':['l'],'buckets':[1.0,2.0]}",
-                    "[{'ts':1" S ",'histogram':{'buckets':[1,1,1],'sum':3.0,'count':3},'labels':['a']}]");
-    rig_feed_metric(&r, EXP, "[{'ts':1" S ",'exp_histogram':{'scale':0,'positive_buckets':[3,4],'count':7}}]");
-    assert_true(host_stats(&r.h, GCW_METRICS).interned >= 9);
+    rig_feed(&r, "{'meta':{},'metrics':[{'meta':{'type':2,'opts':{'name':'old'},'labels':['l'],'buckets':[1.0,2.0]},"
+                 "'values':[{'ts':1" S ",'histogram':{'buckets':[1,1,1],'sum':3.0,'count':3},'labels':['a']}]},"
+                 "{'meta':" EXP ",'values':[{'ts':1" S
+                 ",'exp_histogram':{'scale':0,'positive_buckets':[3,4],'count':7}}]}]}");
+    assert_int_equal(host_stats(&r.h, GCW_METRICS).interned, 9);
     uint64_t deadline = deadline_after(WAIT_MS);
     for (int i = 1; host_stats(&r.h, GCW_METRICS).interned > 1; i++) {
         char value[100];
@@ -612,7 +613,8 @@ static void test_series_not_seen_for_a_while_are_let_go(void **state)
     host_await(&r.h, GCW_METRICS, few, 1);
     rig_feed_metric(&r, "{'type':2,'opts':{'name':'old'},'labels':['l'],'buckets':[1.0,2.0]}",
                     "[{'ts':2" S ",'histogram':{'buckets':[1,1,1],'sum':3.0,'count':3},'labels':['a']}]");
-    assert_int_equal(host_stats(&r.h, GCW_METRICS).interned, 6);
+    uint64_t interned = host_stats(&r.h, GCW_METRICS).interned; /* the one alive may have been idle by now, too */
+    assert_true(interned == 5 || interned == 6);
     rig_end(&r);
     rig_free(&r);
 }
