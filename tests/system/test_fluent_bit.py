@@ -98,11 +98,12 @@ class Lines(FluentBit):
             {"labels": "job=a, pod=$kubernetes['pod_name']"},
             {"labels": "job=a", "label_keys": "$level,$n"},
             {"labels": "job=a", "remove_keys": "level,kubernetes,list"},
-            {"labels": "job=a", "line_format": "key_value", "remove_keys": "log,kubernetes,list"},
             {"labels": "job=a", "auto_kubernetes_labels": "on"},
-            {"labels": "job=a", "label_map_path": self.dir / "map.json"},
             {"labels": "job=a", "remove_keys": "kubernetes,level,n,f,ok,nil,list", "drop_single_key": "on"},
         ]
+        if self.version >= (2, 1, 0):  # 1.9 has no label_map_path, and writes no fractions into key_value lines
+            rows += [{"labels": "job=a", "line_format": "key_value", "remove_keys": "log,kubernetes,list"},
+                     {"labels": "job=a", "label_map_path": self.dir / "map.json"}]
         if self.version >= (3, 0, 0):
             rows.append({"labels": "job=a", "structured_metadata": "pod=$kubernetes['pod_name'], who=me"})
         for row in rows:  # a process each: the loki output, several times in one, mixes up what is to be removed
@@ -242,6 +243,7 @@ class Safety(FluentBit):
 
     def test_no_engine_thread_is_held_up_by_a_receiver_that_hangs(self):
         """Another output goes on getting its lines while ours waits for an answer that does not come."""
+        self.since(2, 0, 0)  # in 1.9 a RETRY of any output, its own `retry` too, keeps the others waiting
         port, out = self.receiver_at("r", "--misbehave", "latency=300s")
         other, other_out = self.receiver_at("other")
         p = self.launch(self.service(), self.section("INPUT", name="dummy", rate=5, samples=25),
