@@ -237,8 +237,9 @@ static bool copy_get(struct reader *r, uint8_t tag, uint8_t *start, uint8_t *out
     *len = kind == COPY1 ? (size_t)(tag >> 2 & 7) + 4 : (size_t)(tag >> 2) + 1;
     if (offset == 0 || offset > (size_t)(out - start) || *len > room)
         return false;
+    const uint8_t *from = out - offset;
     for (size_t i = 0; i < *len; i++)
-        out[i] = out[i - offset];
+        out[i] = from[i];
     return true;
 }
 
