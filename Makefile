@@ -56,8 +56,8 @@ ifeq ($(HAVE_LIBDEFLATE),yes)
 DEFS += -DHAVE_LIBDEFLATE
 DEFLATE_LIBS = $(shell $(PKG_CONFIG) --libs libdeflate)
 endif
-LIB_LIBS = $(shell $(PKG_CONFIG) --libs $(LIB_PKGS)) $(DEFLATE_LIBS) -lsnappy -lm -pthread
-CLI_LIBS = $(shell $(PKG_CONFIG) --libs libmicrohttpd jansson)
+LIB_LIBS = $(shell $(PKG_CONFIG) --libs $(LIB_PKGS)) $(DEFLATE_LIBS) -lm -pthread
+CLI_LIBS = $(shell $(PKG_CONFIG) --libs libmicrohttpd jansson) -lsnappy
 
 CFLAGS_ALL := -std=c11 $(OPT) $(WARN) $(if $(SAN),,$(HARDEN)) -fPIC $(REPRO) $(DEFS) -fvisibility=hidden -pthread \
               -Iplugin -I$(B)/gen $(if $(SAN),-fno-omit-frame-pointer $(SAN)) $(CFLAGS)
@@ -76,7 +76,7 @@ HOSTS_FB_O := $(call obj,$(HOSTS_FB_SRC) plugin/input/json_scan.c)
 .DEFAULT_GOAL := all
 .SECONDARY: # objects of test programs are kept, for the next build
 .PHONY: all
-all: $(B)/gcw $(B)/libgcw.a $(B)/libgcw.so $(B)/gcw.pc man collectd ## library, tool, pkg-config file, man pages, host modules
+all: $(B)/gcw $(B)/libgcw.a $(B)/libgcw.so $(B)/gcw.pc man fluent-bit collectd ## library, tool, pkg-config file, man pages, host modules
 
 $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: proto/%.proto
 	@mkdir -p $(B)/gen
@@ -117,10 +117,23 @@ $(B)/gcw.pc: Makefile
 	@mkdir -p $(@D)
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: gcw' \
 	  'Description: Grafana Cloud writer: metrics by Prometheus remote write, logs by Loki push' \
-	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lgcw' 'Libs.private: -lcurl -lprotobuf-c -lsnappy -lz -lm -pthread' \
+	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lgcw' 'Libs.private: -lcurl -lprotobuf-c -lz -lm -pthread' \
 	  'Cflags: -I$${includedir}' > $@
 
 # ---- modules for hosts -------------------------------------------------------------------------------------------------
+
+# Modules live in other people's processes: they hold all they need but libcurl and libc, show nothing but their entry
+# points, and are bound before they run. The archives are position independent as long as their names stay inside
+# (--exclude-libs); -z text would say so if not. -z nodelete: threads and strings outlive the host's dlclose().
+MODULE_FLAGS = -shared $(if $(SAN),,-Wl$(comma)-z$(comma)defs) -Wl,-z,text -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--exclude-libs,ALL
+MODULE_LIBS ?= $(shell $(PKG_CONFIG) --libs libcurl) -Wl,-Bstatic -lprotobuf-c $(DEFLATE_LIBS) -lz -Wl,-Bdynamic -lm
+comma := ,
+
+.PHONY: fluent-bit
+fluent-bit: $(B)/out_grafana_cloud.so ## Fluent Bit's output plugin
+$(B)/out_grafana_cloud.so: $(HOSTS_FB_O) $(B)/libgcw.a plugin/hosts/fluent-bit/module.map
+	$(CC) $(MODULE_FLAGS) -Wl,--version-script=plugin/hosts/fluent-bit/module.map $(LDFLAGS_ALL) -o $@ $(HOSTS_FB_O) \
+	  $(B)/libgcw.a $(MODULE_LIBS)
 
 # Exports its entry point alone; binds its own code first, never a symbol of the host by accident.
 COLLECTD_O := $(call obj,$(COLLECTD_SRC))
@@ -146,6 +159,10 @@ TESTABLE_CLI_O := $(filter-out $(B)/obj/plugin/cli/main.o,$(CLI_O))
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(SUPPORT_O) $(TESTABLE_CLI_O) $(HOSTS_FB_O) $(B)/libgcw.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) $(CLI_LIBS) $(TEST_LIBS)
+
+# The small Fluent Bit loads the module of its own build, and exports what the real one does.
+$(B)/tests/hosts/test_fluent_bit_module: $(B)/obj/tests/unit/hosts/flb_host.o | $(B)/out_grafana_cloud.so
+$(B)/tests/hosts/test_fluent_bit_module: private LDFLAGS += -rdynamic
 
 .PHONY: unit-bins
 unit-bins: $(TEST_BIN)
@@ -236,7 +253,7 @@ BENCH_BIN := $(patsubst bench/%.c,$(B)/bench/bin/%,$(filter bench/bench_%.c,$(BE
 BENCH_O := $(call obj,$(filter-out bench/bench_%.c,$(BENCH_SRC)))
 $(B)/bench/bin/%: $(B)/obj/bench/%.o $(BENCH_O) $(HOSTS_FB_O) $(B)/libgcw.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) -lsnappy
 
 .PHONY: bench-bins
 bench-bins: $(BENCH_BIN)
@@ -249,12 +266,13 @@ deps: ## apt-get what is missing
 
 .PHONY: install
 install: all ## to DESTDIR and PREFIX: tool, library, header, pkg-config file, man pages; modules where their hosts look
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/fluent-bit $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5
 	install -m 755 $(B)/gcw $(DESTDIR)$(BINDIR)/gcw
 	install -m 644 $(B)/libgcw.a $(DESTDIR)$(LIBDIR)/libgcw.a
 	install -m 755 $(B)/libgcw.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libgcw.so.$(VERSION)
 	ln -sf libgcw.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libgcw.so.$(SOVERSION)
 	ln -sf libgcw.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libgcw.so
+	install -m 755 $(B)/out_grafana_cloud.so $(DESTDIR)$(LIBDIR)/fluent-bit/out_grafana_cloud.so
 	install -m 644 plugin/include/gcw.h $(DESTDIR)$(INCLUDEDIR)/gcw.h
 	sed -e 's|^prefix=.*|prefix=$(PREFIX)|; s|^libdir=.*|libdir=$(LIBDIR)|; s|^includedir=.*|includedir=$(INCLUDEDIR)|' $(B)/gcw.pc > $(DESTDIR)$(LIBDIR)/pkgconfig/gcw.pc
 	install -m 644 $(B)/gcw.1 $(DESTDIR)$(MANDIR)/man1/gcw.1

@@ -35,7 +35,7 @@ struct msgpack_value {
 
 static inline struct msgpack msgpack_over(const void *data, size_t n)
 {
-    return (struct msgpack){data, (const uint8_t *)data + n};
+    return (struct msgpack){data, n ? (const uint8_t *)data + n : data}; /* NULL + 0 has no meaning */
 }
 static inline bool msgpack_at_end(const struct msgpack *m) { return m->p == m->end; }
 double msgpack_double(const struct msgpack_value *v); /* of UINT, INT or DOUBLE */
