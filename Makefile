@@ -239,6 +239,14 @@ bench-bins: $(BENCH_BIN)
 now-bench: all bench-bins
 	bench/run --build $(B) $(BENCH_FLAGS)
 
+# CPU per value of collectd's write plugins, ours beside write_http; values come from a plugin of its own.
+$(B)/bench/bench_source.so: bench/collectd/source.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -fPIC -shared -fvisibility=hidden $(COLLECTD_FLAGS) -o $@ $<
+.PHONY: bench-collectd
+bench-collectd: deps all $(if $(HAVE_COLLECTD),$(B)/bench/bench_source.so) ## collectd: CPU per value, ours beside write_http
+	bench/collectd/run
+
 .PHONY: deps
 deps: ## apt-get what is missing
 	@tests/deps

@@ -22,7 +22,8 @@ static const struct cli_option options[] = {
      "delivered as it is"},
     {"transactions", 0, NULL, "Input",
      "the same for lines between BEGIN TRANSACTION and COMMIT TRANSACTION: each is answered with DEFER_COMMIT, and the "
-     "commit with OK once all are safe (rsyslog's omprog with confirmMessages and useTransactions). With queue_dir they "
+     "commit with OK once all are safe (rsyslog's omprog with confirmMessages and useTransactions). With queue_dir "
+     "they "
      "are safe as soon as they are in a journal there, which is taken up again after kill -9"},
     PUSH_OPTIONS,
 };
