@@ -12,6 +12,7 @@ LIBDIR ?= $(PREFIX)/lib
 BINDIR ?= $(PREFIX)/bin
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
+EXAMPLEDIR ?= $(PREFIX)/share/gcw
 B ?= build
 
 CC ?= cc
@@ -263,6 +264,7 @@ install: all ## to DESTDIR and PREFIX: tool, library, header, pkg-config file, m
 	sed -e 's|^prefix=.*|prefix=$(PREFIX)|; s|^libdir=.*|libdir=$(LIBDIR)|; s|^includedir=.*|includedir=$(INCLUDEDIR)|' $(B)/gcw.pc > $(DESTDIR)$(LIBDIR)/pkgconfig/gcw.pc
 	install -m 644 $(B)/gcw.1 $(DESTDIR)$(MANDIR)/man1/gcw.1
 	install -m 644 $(B)/gcw.conf.5 $(DESTDIR)$(MANDIR)/man5/gcw.conf.5
+	for host in collectd rsyslog syslog-ng; do install -D -m 644 -t $(DESTDIR)$(EXAMPLEDIR)/$$host plugin/hosts/$$host/*.conf; done
 ifneq ($(HAVE_COLLECTD),)
 	install -d $(DESTDIR)$(COLLECTD_MODDIR)
 	install -m 644 $(B)/collectd/grafana_cloud.so $(DESTDIR)$(COLLECTD_MODDIR)/grafana_cloud.so
