@@ -25,6 +25,7 @@ PYTHON ?= python3
 FLOORS := base model codec batch queue deliver net config writer
 LIB_SRC := $(foreach f,$(FLOORS),$(sort $(wildcard plugin/$(f)/*.c)))
 CLI_SRC := $(sort $(wildcard plugin/input/*.c) $(wildcard plugin/cli/*.c) $(wildcard plugin/cli/*/*.c))
+HOSTS_FB_SRC := $(sort $(wildcard plugin/hosts/fluent-bit/*.c))
 PROTO_SRC := $(sort $(wildcard proto/*.proto))
 TEST_SRC := $(sort $(wildcard tests/unit/*/test_*.c))
 SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
@@ -56,8 +57,8 @@ ifeq ($(HAVE_LIBDEFLATE),yes)
 DEFS += -DHAVE_LIBDEFLATE
 DEFLATE_LIBS = $(shell $(PKG_CONFIG) --libs libdeflate)
 endif
-LIB_LIBS = $(shell $(PKG_CONFIG) --libs $(LIB_PKGS)) $(DEFLATE_LIBS) -lsnappy -lm -pthread
-CLI_LIBS = $(shell $(PKG_CONFIG) --libs libmicrohttpd jansson)
+LIB_LIBS = $(shell $(PKG_CONFIG) --libs $(LIB_PKGS)) $(DEFLATE_LIBS) -lm -pthread
+CLI_LIBS = $(shell $(PKG_CONFIG) --libs libmicrohttpd jansson) -lsnappy
 
 CFLAGS_ALL := -std=c11 $(OPT) $(WARN) $(if $(SAN),,$(HARDEN)) -fPIC $(REPRO) $(DEFS) -fvisibility=hidden -pthread \
               -Iplugin -I$(B)/gen $(if $(SAN),-fno-omit-frame-pointer $(SAN)) $(CFLAGS)
@@ -70,11 +71,13 @@ GEN_C := $(patsubst proto/%.proto,$(B)/gen/%.pb-c.c,$(PROTO_SRC))
 GEN_O := $(GEN_C:$(B)/gen/%.c=$(B)/obj/gen/%.o)
 LIB_O := $(call obj,$(LIB_SRC))
 CLI_O := $(call obj,$(CLI_SRC))
+# label_map_path is JSON, which input/ can read
+HOSTS_FB_O := $(call obj,$(HOSTS_FB_SRC) plugin/input/json_scan.c)
 
 .DEFAULT_GOAL := all
 .SECONDARY: # objects of test programs are kept, for the next build
 .PHONY: all
-all: $(B)/gcw $(B)/libgcw.a $(B)/libgcw.so $(B)/gcw.pc man collectd ## library, tool, pkg-config file, man pages, host modules
+all: $(B)/gcw $(B)/libgcw.a $(B)/libgcw.so $(B)/gcw.pc man fluent-bit collectd ## library, tool, pkg-config file, man pages, host modules
 
 $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: proto/%.proto
 	@mkdir -p $(B)/gen
@@ -115,10 +118,23 @@ $(B)/gcw.pc: Makefile
 	@mkdir -p $(@D)
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: gcw' \
 	  'Description: Grafana Cloud writer: metrics by Prometheus remote write, logs by Loki push' \
-	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lgcw' 'Libs.private: -lcurl -lprotobuf-c -lsnappy -lz -lm -pthread' \
+	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lgcw' 'Libs.private: -lcurl -lprotobuf-c -lz -lm -pthread' \
 	  'Cflags: -I$${includedir}' > $@
 
 # ---- modules for hosts -------------------------------------------------------------------------------------------------
+
+# Modules live in other people's processes: they hold all they need but libcurl and libc, show nothing but their entry
+# points, and are bound before they run. The archives are position independent as long as their names stay inside
+# (--exclude-libs); -z text would say so if not. -z nodelete: threads and strings outlive the host's dlclose().
+MODULE_FLAGS = -shared $(if $(SAN),,-Wl$(comma)-z$(comma)defs) -Wl,-z,text -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--exclude-libs,ALL
+MODULE_LIBS ?= $(shell $(PKG_CONFIG) --libs libcurl) -Wl,-Bstatic -lprotobuf-c $(DEFLATE_LIBS) -lz -Wl,-Bdynamic -lm
+comma := ,
+
+.PHONY: fluent-bit
+fluent-bit: $(B)/out_grafana_cloud.so ## Fluent Bit's output plugin
+$(B)/out_grafana_cloud.so: $(HOSTS_FB_O) $(B)/libgcw.a plugin/hosts/fluent-bit/module.map
+	$(CC) $(MODULE_FLAGS) -Wl,--version-script=plugin/hosts/fluent-bit/module.map $(LDFLAGS_ALL) -o $@ $(HOSTS_FB_O) \
+	  $(B)/libgcw.a $(MODULE_LIBS)
 
 # Exports its entry point alone; binds its own code first, never a symbol of the host by accident.
 COLLECTD_O := $(call obj,$(COLLECTD_SRC))
@@ -138,18 +154,23 @@ TEST_BIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(TEST_SRC))
 SUPPORT_O := $(call obj,$(SUPPORT_SRC))
 TEST_LIBS = -lcmocka
 
-# Unit tests see every floor's private headers, and the tool's input floor and stand-in receiver (all but main).
+# Unit tests see every floor's private headers, the tool's input floor and stand-in receiver (all but main), and what the
+# host modules are made of.
 TESTABLE_CLI_O := $(filter-out $(B)/obj/plugin/cli/main.o,$(CLI_O))
-$(B)/tests/%: $(B)/obj/tests/unit/%.o $(SUPPORT_O) $(TESTABLE_CLI_O) $(B)/libgcw.a
+$(B)/tests/%: $(B)/obj/tests/unit/%.o $(SUPPORT_O) $(TESTABLE_CLI_O) $(HOSTS_FB_O) $(B)/libgcw.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) $(CLI_LIBS) $(TEST_LIBS)
+
+# The small Fluent Bit loads the module of its own build, and exports what the real one does.
+$(B)/tests/hosts/test_fluent_bit_module: $(B)/obj/tests/unit/hosts/flb_host.o | $(B)/out_grafana_cloud.so
+$(B)/tests/hosts/test_fluent_bit_module: private LDFLAGS += -rdynamic
 
 .PHONY: unit-bins
 unit-bins: $(TEST_BIN)
 
 # libFuzzer targets: clang, instrumented from the ground up, in a folder of their own.
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
-$(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(TESTABLE_CLI_O) $(B)/libgcw.a
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(TESTABLE_CLI_O) $(HOSTS_FB_O) $(B)/libgcw.a
 	@mkdir -p $(@D)
 	$(CC) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) $(CLI_LIBS)
 
@@ -231,9 +252,9 @@ now-demo: all
 # bench/bench_*.c are programs, what else lies beside them they share.
 BENCH_BIN := $(patsubst bench/%.c,$(B)/bench/bin/%,$(filter bench/bench_%.c,$(BENCH_SRC)))
 BENCH_O := $(call obj,$(filter-out bench/bench_%.c,$(BENCH_SRC)))
-$(B)/bench/bin/%: $(B)/obj/bench/%.o $(BENCH_O) $(B)/libgcw.a
+$(B)/bench/bin/%: $(B)/obj/bench/%.o $(BENCH_O) $(HOSTS_FB_O) $(B)/libgcw.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) -lsnappy
 
 .PHONY: bench-bins
 bench-bins: $(BENCH_BIN)
@@ -254,12 +275,13 @@ deps: ## apt-get what is missing
 
 .PHONY: install
 install: all ## to DESTDIR and PREFIX: tool, library, header, pkg-config file, man pages; modules where their hosts look
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/fluent-bit $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5
 	install -m 755 $(B)/gcw $(DESTDIR)$(BINDIR)/gcw
 	install -m 644 $(B)/libgcw.a $(DESTDIR)$(LIBDIR)/libgcw.a
 	install -m 755 $(B)/libgcw.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libgcw.so.$(VERSION)
 	ln -sf libgcw.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libgcw.so.$(SOVERSION)
 	ln -sf libgcw.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libgcw.so
+	install -m 755 $(B)/out_grafana_cloud.so $(DESTDIR)$(LIBDIR)/fluent-bit/out_grafana_cloud.so
 	install -m 644 plugin/include/gcw.h $(DESTDIR)$(INCLUDEDIR)/gcw.h
 	sed -e 's|^prefix=.*|prefix=$(PREFIX)|; s|^libdir=.*|libdir=$(LIBDIR)|; s|^includedir=.*|includedir=$(INCLUDEDIR)|' $(B)/gcw.pc > $(DESTDIR)$(LIBDIR)/pkgconfig/gcw.pc
 	install -m 644 $(B)/gcw.1 $(DESTDIR)$(MANDIR)/man1/gcw.1

@@ -7,12 +7,12 @@
  * The median is over batches of 64 calls, less what reading the clock costs; the mean comes from rounds without clocks.
  * Paced: bursts that fit the writer's own pool of memory, as an application at work makes them; the calls of malloc
  * made within appends are counted in both. */
-#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
+#include "allocations.h"
 #include "common.h"
 
 #define BATCH       64
@@ -24,40 +24,7 @@
 #define PACED_WARM  10
 #define CLOCK_TRIES 2001
 
-/* ---- malloc, counted on the threads that ask for it ------------------------------------------------------------- */
-
-static _Thread_local bool counting;
-static _Thread_local uint64_t allocations;
-
-/* glibc's own, behind the names that a program may take over */
-extern void *__libc_malloc(size_t n);
-extern void *__libc_calloc(size_t count, size_t n);
-extern void *__libc_realloc(void *p, size_t n);
-extern void *__libc_memalign(size_t align, size_t n);
-
-void *malloc(size_t n)
-{
-    allocations += counting;
-    return __libc_malloc(n);
-}
-void *calloc(size_t count, size_t n)
-{
-    allocations += counting;
-    return __libc_calloc(count, n);
-}
-void *realloc(void *p, size_t n)
-{
-    allocations += counting;
-    return __libc_realloc(p, n);
-}
-void *aligned_alloc(size_t align, size_t n)
-{
-    allocations += counting;
-    return __libc_memalign(align, n);
-}
-
-/* ---- the appending threads ----------------------------------------------------------------------------------------
- */
+/* ---- the appending threads ------------------------------------------------------------------------------------- */
 
 struct bench {
     gcw_writer *writer;
@@ -146,8 +113,7 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-/* ---- rounds
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- rounds ---------------------------------------------------------------------------------------------------- */
 
 struct result {
     double median_ns, p99_ns, cpu_ns, allocations, switches, whole_us;
@@ -248,8 +214,7 @@ static double clock_cost(void)
     return (double)pair[CLOCK_TRIES / 2];
 }
 
-/* ---- setting up
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- setting up ------------------------------------------------------------------------------------------------ */
 
 static void bench_open(struct bench *b, const char *url, uint64_t series)
 {

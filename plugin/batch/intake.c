@@ -226,6 +226,7 @@ void batch_release(struct destination *d, struct interned *label_set)
         struct record_release *r = (struct record_release *)(void *)(s->open->data + s->open->used);
         *r = (struct record_release){{size, RECORD_RELEASE}, label_set};
         s->open->used += size;
+        s->open->has_release = true;
     }
     latch_give(&s->lock);
     /* out of memory for 32 KiB: the label set stays until the table goes. Nothing points at it any more, so it leaks

@@ -61,6 +61,7 @@ struct chunk {
     uint32_t used, cap;
     uint32_t records; /* samples or entries */
     uint32_t share_count;
+    bool has_release;
     struct receipt_share shares[CHUNK_SHARES];
     _Alignas(8) uint8_t data[];
 };

@@ -98,7 +98,6 @@ static bool encode_metrics(struct sealer *s, const struct batch *batch, struct t
                 ok = put_metadata(s, (const void *)head, t);
             } else {
                 ENSURE(head->kind == RECORD_RELEASE);
-                t->releases++;
             }
         }
     return ok;
@@ -184,11 +183,12 @@ static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, c
     return out;
 }
 
-/* After the last record that can name them was encoded. */
+/* After the last record that can name them was encoded. Chunks without any are not walked: their records have left the
+ * caches by now. */
 static void destroy_released(const struct batch *batch)
 {
     for (const struct chunk *c = batch->first; c; c = c->next)
-        for (uint32_t at = 0; at < c->used; at += chunk_record(c, at)->size)
+        for (uint32_t at = 0; c->has_release && at < c->used; at += chunk_record(c, at)->size)
             if (chunk_record(c, at)->kind == RECORD_RELEASE)
                 intern_destroy(((const struct record_release *)(const void *)chunk_record(c, at))->label_set);
 }
@@ -213,8 +213,7 @@ bool sealer_seal(struct sealer *s, struct batch *batch, struct sealed **out)
     if (!ok)
         return false;
     runs_commit(&s->runs);
-    if (t.releases > 0) /* else the walk would be for nothing, over memory that has left the caches */
-        destroy_released(batch);
+    destroy_released(batch);
     scratch_trim(&s->raw, MAX(batch->wire_bytes, 2 * MIB));
     scratch_trim(&s->packed, MAX(batch->wire_bytes, 2 * MIB));
     return true;

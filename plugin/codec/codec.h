@@ -94,6 +94,8 @@ bool loki_proto_stream_end(struct buf *out, size_t at);
 
 /* Snappy block format into out (replaces its content). */
 bool snappy_pack(struct buf *out, const struct buf *in);
+/* The other way; false when it is not snappy, or not `want` bytes. */
+bool snappy_unpack_exact(struct buf *out, struct view in, size_t want);
 
 /* gzip by libdeflate where the build has it, else zlib. One per thread. */
 struct gzip;

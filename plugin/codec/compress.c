@@ -1,5 +1,4 @@
-/* Snappy block format and gzip, as whole buffers. */
-#include <snappy-c.h>
+/* gzip, as whole buffers. */
 #include <stdio.h>
 #include <stdlib.h>
 #ifdef HAVE_LIBDEFLATE
@@ -9,18 +8,6 @@
 #endif
 
 #include "codec/codec.h"
-
-bool snappy_pack(struct buf *out, const struct buf *in)
-{
-    size_t n = snappy_max_compressed_length(in->n);
-    out->n = 0;
-    if (!buf_reserve(out, n))
-        return false;
-    if (snappy_compress((const char *)in->p, in->n, (char *)out->p, &n) != SNAPPY_OK)
-        return false;
-    out->n = n;
-    return true;
-}
 
 #ifdef HAVE_LIBDEFLATE
 

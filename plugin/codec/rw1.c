@@ -16,10 +16,34 @@ enum {
     KEY_META_UNIT = 0x2a,   /* .unit = 5 */
 };
 
+/* Two numbers a sample, lengths and times: without calls. */
+static inline size_t varint_size_inline(uint64_t v)
+{
+    return ((size_t)(64 - __builtin_clzll(v | 1)) * 9 + 64) / 64; /* seven bits a byte */
+}
+
+static inline uint8_t *varint_put_inline(uint8_t *p, uint64_t v)
+{
+    for (; v >= 0x80; v >>= 7)
+        *p++ = (uint8_t)(v | 0x80);
+    *p++ = (uint8_t)v;
+    return p;
+}
+
+static inline void fixed64_put(uint8_t *p, uint64_t v)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(p, &v, 8);
+#else
+    for (unsigned i = 0; i < 8; i++)
+        p[i] = (uint8_t)(v >> 8 * i);
+#endif
+}
+
 /* proto3 leaves zero out; -0.0 has a bit set and is written. */
 static size_t sample_size(uint64_t value_bits, int64_t time_ms)
 {
-    return (value_bits ? 9 : 0) + (time_ms ? 1 + varint_size((uint64_t)time_ms) : 0);
+    return (value_bits ? 9 : 0) + (time_ms ? 1 + varint_size_inline((uint64_t)time_ms) : 0);
 }
 
 size_t rw1_sample_size(size_t block_len, uint64_t value_bits, int64_t time_ms)
@@ -33,19 +57,19 @@ void rw1_sample_put(struct buf *out, struct view block, uint64_t value_bits, int
     size_t sample = sample_size(value_bits, time_ms); /* at most 20: one length byte */
     uint8_t *p = out->p + out->n;
     *p++ = KEY_TIMESERIES;
-    p = varint_put(p, block.n + 2 + sample);
+    p = varint_put_inline(p, block.n + 2 + sample);
     memcpy(p, block.p, block.n);
     p += block.n;
     *p++ = KEY_SAMPLES;
     *p++ = (uint8_t)sample;
     if (value_bits) {
         *p++ = KEY_VALUE;
-        for (unsigned shift = 0; shift < 64; shift += 8)
-            *p++ = (uint8_t)(value_bits >> shift);
+        fixed64_put(p, value_bits);
+        p += 8;
     }
     if (time_ms) {
         *p++ = KEY_TIMESTAMP;
-        p = varint_put(p, (uint64_t)time_ms);
+        p = varint_put_inline(p, (uint64_t)time_ms);
     }
     out->n = (size_t)(p - out->p);
 }

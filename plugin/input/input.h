@@ -105,4 +105,7 @@ void json_reader_free(struct json_reader *r);
  * every case; after a bad time all else is too. GCW_ERR_NOMEM. */
 gcw_status json_reader_parse(struct json_reader *r, struct view line, struct json_line *out, gcw_error *err);
 
+/* JSON text as such, for what else is written in it. */
+#include "input/json_scan.h"
+
 #endif

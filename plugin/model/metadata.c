@@ -30,8 +30,7 @@ static bool name_is_normal(struct view name)
     return any;
 }
 
-/* Writes behind text->n; the room is there. Empty if nothing of the name is left. */
-static struct view name_normalise(struct view name, struct buf *text)
+struct view metadata_name_normalise(struct view name, struct buf *text)
 {
     uint8_t *start = text->p + text->n, *p = start;
     size_t fence = fence_of(name);
@@ -154,7 +153,7 @@ gcw_status metadata_block(enum label_policy policy, const gcw_label *own, const 
             break;
         bool name_mended = !name_is_normal(name), value_mended = !value_is_normal(value);
         if (name_mended)
-            name = name_normalise(name, &s->text);
+            name = metadata_name_normalise(name, &s->text);
         if (value_mended)
             value = value_normalise(value, &s->text);
         const char *trouble = pair_trouble(&f, name, value);

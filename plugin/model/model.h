@@ -61,6 +61,10 @@ bool labels_again(const struct label_rules *rules, const gcw_label *labels, size
 /* For GCW_LOGS, after labels_block(): adds the label service_name where it is absent, as Loki's distributor would. */
 gcw_status labels_add_service(struct label_scratch *s, gcw_error *err);
 
+/* A metadata name in Loki's normal form (see metadata_block), written behind text->n, where there is room for name.n +
+ * 4 bytes. Empty if the name has no letter or digit. */
+struct view metadata_name_normalise(struct view name, struct buf *text);
+
 /* Structured metadata of a log entry, as a label block in s->block, in the order given. Names take Loki's normal form:
  * each run of bytes outside [A-Za-z0-9] one '_', a leading digit prefixed "key_", __x__ kept; a name without letter or
  * digit would fail the whole push (HTTP 500) and is left out. Of names that become equal the first stays. Values: what

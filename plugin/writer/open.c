@@ -109,12 +109,17 @@ static bool chunk_memory_take(void *writer, uint64_t bytes, bool force)
     if (!force)
         return budget_take(&w->budget, bytes, w->seal_room + w->slice_room);
     atomic_fetch_add(&w->budget.used, bytes);
+    atomic_fetch_add(&w->forced, bytes);
     return true;
 }
 
+/* Whichever chunk comes back pays for what was forced: what counts is how far the budget was exceeded. */
 static void chunk_memory_give(void *writer, uint64_t bytes)
 {
     gcw_writer *w = writer;
+    uint64_t forced = atomic_load(&w->forced);
+    while (forced > 0 && !atomic_compare_exchange_weak(&w->forced, &forced, forced - MIN(forced, bytes)))
+        ;
     budget_give(&w->budget, bytes);
     room_signal(w);
 }

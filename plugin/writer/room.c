@@ -88,12 +88,17 @@ bool room_wait(gcw_writer *w, gcw_signal signal, struct room_wait *wait, gcw_sta
 }
 
 /* The encoder's: what a sealed request may take, before it is made. Intake leaves `headroom`, so with nothing sealed
- * there is always enough; otherwise delivery frees some, or a policy does. */
+ * there is always enough; otherwise delivery frees some, or a policy does. Where chunks were taken beyond the budget
+ * (many series let go at once) only sealing gives that back, so it does not wait. */
 bool room_take_for_seal(gcw_writer *w, uint64_t bytes)
 {
     while (!budget_take(&w->budget, bytes, w->slice_room)) {
         if (atomic_load(&w->stop_encoder))
             return false;
+        if (atomic_load(&w->forced) > 0) {
+            atomic_fetch_add(&w->budget.used, bytes);
+            return true;
+        }
         evict_ask(w);
         room_pause(w, PAUSE_MS, UINT64_MAX);
     }

@@ -68,6 +68,7 @@ struct gcw_writer {
 
     /* memory */
     struct budget budget;
+    _Atomic uint64_t forced; /* taken for what must not fail, full or not */
     /* kept back from intake, so that a full budget can still be sealed, read back from disk and sliced */
     uint64_t seal_room, slice_room;
     struct room {

@@ -65,7 +65,7 @@ class Embed(Case):
             print(f"SKIPPED: no build/{variant}")
             self.skipTest(f"no build/{variant}")
         libs = subprocess.run(["pkg-config", "--libs", "libcurl", "zlib", "libprotobuf-c", "libdeflate"], capture_output=True, text=True, check=True).stdout.split()
-        self.check(self.build("clang", "-g", *flags, f"-I{ROOT}/plugin/include", str(library), *libs, "-lsnappy", "-lm"))
+        self.check(self.build("clang", "-g", *flags, f"-I{ROOT}/plugin/include", str(library), *libs, "-lm"))
 
     def test_many_threads_under_thread_sanitizer(self):
         self.sanitized("tsan", "-fsanitize=thread")

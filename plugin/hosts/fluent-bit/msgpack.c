@@ -87,7 +87,7 @@ static bool small_take(struct msgpack *m, uint8_t first, struct msgpack_value *o
     return true;
 }
 
-bool msgpack_next(struct msgpack *m, struct msgpack_value *out)
+bool msgpack_next_any(struct msgpack *m, struct msgpack_value *out)
 {
     if (m->p == m->end)
         return false;

@@ -35,13 +35,24 @@ struct msgpack_value {
 
 static inline struct msgpack msgpack_over(const void *data, size_t n)
 {
-    return (struct msgpack){data, (const uint8_t *)data + n};
+    return (struct msgpack){data, n ? (const uint8_t *)data + n : data}; /* NULL + 0 has no meaning */
 }
 static inline bool msgpack_at_end(const struct msgpack *m) { return m->p == m->end; }
 double msgpack_double(const struct msgpack_value *v); /* of UINT, INT or DOUBLE */
 
-/* Reads one value and moves on. False, and the position as it was: the bytes end too early, or begin no value. */
-bool msgpack_next(struct msgpack *m, struct msgpack_value *out);
+/* Reads one value and moves on. False, and the position as it was: the bytes end too early, or begin no value. Fields
+ * that the type has no use for are left as they are. */
+bool msgpack_next_any(struct msgpack *m, struct msgpack_value *out);
+static inline bool msgpack_next(struct msgpack *m, struct msgpack_value *out)
+{
+    size_t n = m->p < m->end ? *m->p ^ 0xa0u : 32; /* short strings, most of a log, take no call */
+    if (n > 31 || (size_t)(m->end - m->p) <= n)
+        return msgpack_next_any(m, out);
+    out->type = MSGPACK_STR;
+    out->bytes = view_make((const char *)m->p + 1, n);
+    m->p += n + 1;
+    return true;
+}
 /* Passes over one value with all that is in it; any depth, in constant memory. */
 bool msgpack_skip(struct msgpack *m);
 /* The same for what belongs to a head that has been read already. */

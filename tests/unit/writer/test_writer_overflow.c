@@ -83,6 +83,32 @@ static void test_error_takes_again_when_there_is_room(void **state)
     host_free(&h);
 }
 
+/* Releases take memory that must be there, however full: sealing, which gives it back, must not wait for it. */
+static void test_many_series_let_go_at_once_stall_nothing(void **state)
+{
+    (void)state;
+    enum { SERIES = 60000 };
+    static gcw_series *series[SERIES];
+    struct host h;
+    gcw_stats before, after;
+    host_open(&h, (const char *const[]){SMALL, "overflow", "error", NULL});
+    gcw_series *s = host_series(&h, "m");
+    gcw_writer_stats(h.w, &before);
+    for (int i = 0; i < SERIES; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "m_%d", i);
+        series[i] = host_series(&h, name);
+    }
+    for (int i = 0; i < SERIES; i++)
+        gcw_series_release(series[i]);
+    assert_int_equal(gcw_writer_flush(h.w, WAIT_MS), GCW_OK);
+    assert_int_equal(gcw_sample_append(s, 1, 1, NULL), GCW_OK);
+    assert_int_equal(gcw_writer_flush(h.w, WAIT_MS), GCW_OK);
+    gcw_writer_stats(h.w, &after);
+    assert_int_equal(after.memory_used, before.memory_used);
+    host_free(&h);
+}
+
 static void test_drop_newest_counts_what_it_turned_away_as_dropped(void **state)
 {
     (void)state;
@@ -269,6 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_error_refuses_at_the_limit_and_delivers_what_it_took),
         cmocka_unit_test(test_error_takes_again_when_there_is_room),
+        cmocka_unit_test(test_many_series_let_go_at_once_stall_nothing),
         cmocka_unit_test(test_drop_newest_counts_what_it_turned_away_as_dropped),
         cmocka_unit_test(test_drop_oldest_takes_all_and_drops_what_stands_first_in_line),
         cmocka_unit_test(test_block_times_out),
