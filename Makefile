@@ -12,6 +12,7 @@ LIBDIR ?= $(PREFIX)/lib
 BINDIR ?= $(PREFIX)/bin
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
+EXAMPLEDIR ?= $(PREFIX)/share/gcw
 B ?= build
 
 CC ?= cc
@@ -260,6 +261,14 @@ bench-bins: $(BENCH_BIN)
 now-bench: all bench-bins
 	bench/run --build $(B) $(BENCH_FLAGS)
 
+# CPU per value of collectd's write plugins, ours beside write_http; values come from a plugin of its own.
+$(B)/bench/bench_source.so: bench/collectd/source.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -fPIC -shared -fvisibility=hidden $(COLLECTD_FLAGS) -o $@ $<
+.PHONY: bench-collectd
+bench-collectd: deps all $(if $(HAVE_COLLECTD),$(B)/bench/bench_source.so) ## collectd: CPU per value, ours beside write_http
+	bench/collectd/run
+
 .PHONY: deps
 deps: ## apt-get what is missing
 	@tests/deps
@@ -277,6 +286,7 @@ install: all ## to DESTDIR and PREFIX: tool, library, header, pkg-config file, m
 	sed -e 's|^prefix=.*|prefix=$(PREFIX)|; s|^libdir=.*|libdir=$(LIBDIR)|; s|^includedir=.*|includedir=$(INCLUDEDIR)|' $(B)/gcw.pc > $(DESTDIR)$(LIBDIR)/pkgconfig/gcw.pc
 	install -m 644 $(B)/gcw.1 $(DESTDIR)$(MANDIR)/man1/gcw.1
 	install -m 644 $(B)/gcw.conf.5 $(DESTDIR)$(MANDIR)/man5/gcw.conf.5
+	for host in collectd rsyslog syslog-ng; do install -D -m 644 -t $(DESTDIR)$(EXAMPLEDIR)/$$host plugin/hosts/$$host/*.conf; done
 ifneq ($(HAVE_COLLECTD),)
 	install -d $(DESTDIR)$(COLLECTD_MODDIR)
 	install -m 644 $(B)/collectd/grafana_cloud.so $(DESTDIR)$(COLLECTD_MODDIR)/grafana_cloud.so

@@ -54,6 +54,8 @@ bool confirm_say(struct confirm *c, const char *text)
 void confirm_still_alive(struct confirm *c)
 {
     uint64_t now = clock_mono_ms();
+    if (c->silent)
+        return;
     if (c->next_dot_ms == 0)
         c->next_dot_ms = now + DOT_MS;
     if (now < c->next_dot_ms || c->dots >= DOTS_MAX)
@@ -124,11 +126,17 @@ void confirm_finish(struct confirm *c, int timeout_ms)
 
 bool confirm_commit(struct confirm *c)
 {
-    struct confirm_turn *t = &c->turn[c->now], *other = &c->turn[1 - c->now];
-    if (t->file < 0 || t->bytes > JOURNAL_MAX)
+    const struct confirm_turn *t = &c->turn[c->now];
+    if (t->file < 0)
         return confirm_wait(c);
-    if (fdatasync(t->file) != 0)
-        return false;
+    return fdatasync(t->file) == 0 && confirm_turn(c);
+}
+
+bool confirm_turn(struct confirm *c)
+{
+    struct confirm_turn *t = &c->turn[c->now], *other = &c->turn[1 - c->now];
+    if (t->bytes > JOURNAL_MAX)
+        return confirm_wait(c);
     if (other->receipt && gcw_receipt_wait(other->receipt, 0, NULL) == GCW_OK && !turn_done(other))
         return false;
     if (t->receipt && !other->receipt) {

@@ -22,8 +22,8 @@ struct confirm {
         int file;             /* its lines, -1 = no journal */
         uint64_t bytes;
     } turn[2];
-    unsigned now; /* the turn that takes lines */
-    bool in_transaction;
+    unsigned now;                /* the turn that takes lines */
+    bool in_transaction, silent; /* silent: nobody listens, no dots */
     unsigned dots;
     uint64_t next_dot_ms;
 };
@@ -39,7 +39,9 @@ gcw_status confirm_journal(struct confirm *c, struct view line);
 /* Everything handed over so far is safe; false if it is not, or some of it was dropped or expired by policy, or a
  * signal came. Waits as long as it takes, with dots. */
 bool confirm_commit(struct confirm *c);
-/* The same without the journal's help, which is empty afterwards. */
+/* Empties the journal of what needs it no more: part of a commit, and what a journal without transactions needs. */
+bool confirm_turn(struct confirm *c);
+/* A commit without the journal's help, which is empty afterwards. */
 bool confirm_wait(struct confirm *c);
 /* At the end: what has a journal is given so long to need it no more. */
 void confirm_finish(struct confirm *c, int timeout_ms);

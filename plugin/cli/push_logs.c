@@ -22,8 +22,13 @@ static const struct cli_option options[] = {
      "delivered as it is"},
     {"transactions", 0, NULL, "Input",
      "the same for lines between BEGIN TRANSACTION and COMMIT TRANSACTION: each is answered with DEFER_COMMIT, and the "
-     "commit with OK once all are safe (rsyslog's omprog with confirmMessages and useTransactions). With queue_dir they "
+     "commit with OK once all are safe (rsyslog's omprog with confirmMessages and useTransactions). With queue_dir "
+     "they "
      "are safe as soon as they are in a journal there, which is taken up again after kill -9"},
+    {"journal", 0, NULL, "Input",
+     "with queue_dir: write lines to a journal there as soon as they are read, and take up after kill -9 what an "
+     "earlier "
+     "run left in it; then that costs only what still stood in the pipe (syslog-ng's program())"},
     PUSH_OPTIONS,
 };
 
@@ -48,7 +53,7 @@ struct logs {
     int64_t now_ns;     /* when the piece at hand was read */
     int64_t last_ns;
     struct buf mended;
-    bool confirms, transactions;
+    bool confirms, transactions, journal, journal_failing;
     struct confirm confirm;
     gcw_receipt *receipt; /* of the line at hand */
     uint64_t unconfirmed; /* lines of the piece at hand, with --confirm */
@@ -84,6 +89,10 @@ static int set(void *ctx, const struct cli_option *o, const char *arg)
         l->confirms = true;
         l->transactions = l->transactions || *o->name == 't';
         l->push.summary = SUMMARY_NONE;
+        return 0;
+    }
+    if (strcmp(o->name, "journal") == 0) {
+        l->journal = true;
         return 0;
     }
     l->is_json = true;
@@ -235,6 +244,20 @@ static void on_transaction_line(void *ctx, uint64_t number, struct view line, bo
         confirm_say(&l->confirm, answer);
 }
 
+/* ---- --journal --------------------------------------------------------------------------------------------------- */
+
+static void on_journal_line(void *ctx, uint64_t number, struct view line, bool cut)
+{
+    struct logs *l = ctx;
+    bool failing = confirm_journal(&l->confirm, line) != GCW_OK;
+    if (failing && !l->journal_failing)
+        fail("the journal in queue_dir cannot be written: lines go on without it");
+    l->journal_failing = failing;
+    on_line(l, number, line, cut);
+}
+
+/* ---- what an earlier process left -------------------------------------------------------------------------------- */
+
 static void on_leftover_line(void *ctx, uint64_t number, struct view line, bool cut)
 {
     struct logs *l = ctx;
@@ -267,17 +290,24 @@ static gcw_status ready(void *ctx)
     struct logs *l = ctx;
     char dir[4096] = "";
     gcw_error err = {.code = GCW_OK};
-    if (!l->confirms)
+    if (!l->confirms && !l->journal)
         return GCW_OK;
     gcw_config_get(l->push.settings.config, "queue_dir", dir, sizeof dir);
-    gcw_status status = confirm_open(&l->confirm, l->push.writer, l->transactions && *dir ? dir : NULL, &err);
+    gcw_status status =
+        confirm_open(&l->confirm, l->push.writer, (l->transactions || l->journal) && *dir ? dir : NULL, &err);
+    if (status == GCW_OK && l->journal && !*dir)
+        status = error_set(&err, GCW_ERR_INVALID, "--journal needs queue_dir");
     if (status == GCW_OK)
         status = take_up(l);
     if (status != GCW_OK)
         fail(*err.text ? err.text : gcw_strerror(status));
     l->failed = GCW_OK;
     l->unconfirmed = 0;
-    return status == GCW_OK && confirm_say(&l->confirm, "OK") ? GCW_OK : GCW_ERR_IO;
+    l->receipt = NULL;
+    l->confirm.silent = !l->confirms;
+    if (status != GCW_OK || !l->confirms)
+        return status;
+    return confirm_say(&l->confirm, "OK") ? GCW_OK : GCW_ERR_IO;
 }
 
 static gcw_status begin(void *ctx, const char *head, size_t head_len, const char *tail, size_t tail_len)
@@ -295,23 +325,28 @@ static gcw_status feed(void *ctx, const char *data, size_t n)
     l->now_ns = gcw_now_ns();
     if (l->transactions)
         return lines_feed(&l->lines, data, n, on_transaction_line, l);
-    gcw_status status = l->confirms ? receipt_take(l) : GCW_OK;
+    gcw_status status = l->confirms || l->journal ? receipt_take(l) : GCW_OK;
     if (status == GCW_OK)
-        status = lines_feed(&l->lines, data, n, on_line, l);
+        status = lines_feed(&l->lines, data, n, l->journal ? on_journal_line : on_line, l);
+    if (status == GCW_OK && l->journal)
+        confirm_turn(&l->confirm);
     return status == GCW_OK && l->confirms ? answer_piece(l) : status;
 }
 
 static gcw_status end(void *ctx)
 {
     struct logs *l = ctx;
-    if (l->transactions)
-        confirm_finish(&l->confirm, CONFIRM_END_MS);
-    if (push_interrupted() || l->transactions)
-        return GCW_OK;
-    gcw_status status = l->confirms ? receipt_take(l) : GCW_OK;
-    if (status == GCW_OK)
-        status = lines_end(&l->lines, on_line, l);
-    return status == GCW_OK && l->confirms ? answer_piece(l) : status;
+    gcw_status status = GCW_OK;
+    l->receipt = NULL;
+    if (!push_interrupted() && !l->transactions) {
+        status = l->confirms ? receipt_take(l) : GCW_OK;
+        if (status == GCW_OK)
+            status = lines_end(&l->lines, on_line, l);
+        if (status == GCW_OK && l->confirms)
+            status = answer_piece(l);
+    }
+    confirm_finish(&l->confirm, CONFIRM_END_MS);
+    return status;
 }
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
