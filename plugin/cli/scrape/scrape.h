@@ -27,7 +27,7 @@ struct scrape_options {
      "poll this endpoint instead of reading files, until SIGINT; may be repeated"},                                    \
         {"interval", 0, "DURATION", "Scraping", "time between two scrapes of a target (default 15s)"},                 \
         {"scrape-timeout", 0, "DURATION", "Scraping",                                                                  \
-         "how long a scrape may take (default 10s, or the interval if that is shorter); the next one waits for it"},                                            \
+         "how long a scrape may take (default 10s, or the interval if that is shorter); the next one waits for it"},   \
         {"job", 0, "NAME", "Scraping", "label job of targets that name none (default gcw)"},                           \
         {"honor-labels", 0, NULL, "Scraping",                                                                          \
          "labels job and instance of what was scraped win; without it they become exported_job and "                   \

@@ -109,7 +109,7 @@ struct scraped *series_add(struct series_cache *c, struct view text, gcw_series 
     if (e)
         gcw_series_release(handle); /* there is a reference already */
     s->handle = handle;
-    if (!e && !(e = add(c, view_make(key, sizeof key), s, true))) {
+    if (!e && !add(c, view_make(key, sizeof key), s, true)) {
         free(s);
         return NULL;
     }
