@@ -394,7 +394,7 @@ int push_logs_main(int argc, char **argv)
     const struct push_source source = {&l, ready, begin, feed, end};
     int code = EXIT_USAGE;
     confirm_init(&l.confirm);
-    if (push_init(&l.push, GCW_LOGS, "push logs", argc, argv) == 0) {
+    if (push_init(&l.push, GCW_LOGS, "push logs", "block", argc, argv) == 0) {
         int first = cli_parse(l.push.settings.command, argc, argv, set, &l);
         hurry(&l);
         if (first >= 0 && json_open(&l) == 0 && default_label(&l) == 0)
