@@ -75,11 +75,11 @@ CLI_O := $(call obj,$(CLI_SRC))
 .PHONY: all
 all: $(B)/gcw $(B)/libgcw.a $(B)/libgcw.so $(B)/gcw.pc man collectd ## library, tool, pkg-config file, man pages, host modules
 
-$(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: proto/%.proto
+$(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: proto/%.proto $(PROTO_SRC)
 	@mkdir -p $(B)/gen
 	$(PROTOC_C) --c_out=$(B)/gen --proto_path=proto $<
 
-$(B)/obj/gen/%.o: $(B)/gen/%.c $(B)/flags
+$(B)/obj/gen/%.o: $(B)/gen/%.c $(B)/flags | $(GEN_C)
 	@mkdir -p $(@D)
 	$(CC) -std=c11 $(OPT) -fPIC $(REPRO) -fvisibility=hidden -I$(B)/gen $(SAN) -c -o $@ $<
 

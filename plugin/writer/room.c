@@ -91,7 +91,7 @@ bool room_wait(gcw_writer *w, gcw_signal signal, struct room_wait *wait, gcw_sta
  * there is always enough; otherwise delivery frees some, or a policy does. */
 bool room_take_for_seal(gcw_writer *w, uint64_t bytes)
 {
-    while (!budget_take(&w->budget, bytes, w->slice_room)) {
+    while (!budget_take(&w->budget, bytes, w->part_room)) {
         if (atomic_load(&w->stop_encoder))
             return false;
         evict_ask(w);
