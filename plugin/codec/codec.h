@@ -56,6 +56,7 @@ void sealed_free(struct sealed *s);      /* with its shares array */
 struct part {
     uint32_t from, count; /* records of the request: [from, from + count). It may come to be fewer, of the first ones */
     enum protocol protocol;
+    bool no_histograms, no_exemplars; /* not to be said in remote write 1.0, though it could be */
     uint32_t unsaid; /* of `count`: what the older protocol has no words for. If that is all, there is no request */
     bool broken;     /* the body is not what this library writes */
 };
@@ -65,6 +66,29 @@ struct sealed *sealed_part(const struct sealed *s, struct part *part);
 /* At the most, while it is made, for a request of so many bytes before compression. */
 uint64_t part_memory(enum protocol from, uint64_t raw_len);
 
+/* ---- points: samples and native histograms with what belongs to them --------------------------------------------- */
+
+struct exemplar {
+    uint64_t value_bits;
+    int64_t time_ms;
+    struct view block; /* its labels, as a label block */
+};
+
+struct point {
+    uint64_t value_bits; /* of a sample */
+    int64_t time_ms, start_ms;
+    struct view histogram; /* what histogram_put() wrote; empty = a sample */
+    struct view bounds;    /* what histogram_bounds_put() wrote */
+    struct view exemplars; /* packed */
+};
+
+/* NULL, or what is wrong. */
+const char *histogram_check(const gcw_histogram *h);
+bool histogram_put(struct buf *out, const gcw_histogram *h); /* all but times and custom bounds; checked before */
+bool histogram_bounds_put(struct buf *out, const gcw_histogram *h);
+bool exemplar_pack(struct buf *out, const struct exemplar *e);
+bool exemplar_next(struct view *packed, struct exemplar *e); /* false at the end */
+
 /* ---- remote write 1.0 (Remote-Write 1.0 specification; numbers in proto/remote1.proto) --------------------------- */
 
 /* Bytes one TimeSeries with one sample takes in a WriteRequest. */
@@ -72,6 +96,8 @@ size_t rw1_sample_size(size_t block_len, uint64_t value_bits, int64_t time_ms);
 /* Appends it; the buffer must have room for rw1_sample_size(). A value whose bits are all zero is left out (proto3);
  * -0.0 is not zero here. */
 void rw1_sample_put(struct buf *out, struct view block, uint64_t value_bits, int64_t time_ms);
+/* An entry with a sample or a histogram without custom bounds, and its exemplars; false = out of memory. */
+bool rw1_point_put(struct buf *out, struct view block, const struct point *p);
 size_t rw1_metadata_size(gcw_metric_type type, struct view family, struct view help, struct view unit);
 void rw1_metadata_put(struct buf *out, gcw_metric_type type, struct view family, struct view help, struct view unit);
 
@@ -88,6 +114,7 @@ bool rw2_begin(struct rw2 *e, struct families *families, const void *owner);
 bool rw2_series(struct rw2 *e, struct interned *i); /* of a table with intern_table_symbols() */
 bool rw2_series_block(struct rw2 *e, struct view block);
 bool rw2_sample(struct rw2 *e, uint64_t value_bits, int64_t time_ms, int64_t start_ms); /* start 0 = not known */
+bool rw2_point(struct rw2 *e, const struct point *p);
 /* The whole into out; *families gets how many were described for the first time. */
 bool rw2_end(struct rw2 *e, struct buf *out, uint32_t *families);
 void rw2_forget(struct rw2 *e, struct interned *i); /* before it is destroyed */

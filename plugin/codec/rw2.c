@@ -17,7 +17,12 @@ enum {
     KEY_TIMESERIES = 0x2a, /* Request.timeseries = 5 */
     KEY_LABELS = 0x0a,     /* TimeSeries.labels_refs = 1, packed */
     KEY_SAMPLES = 0x12,    /* .samples = 2 */
+    KEY_HISTOGRAMS = 0x1a, /* .histograms = 3 */
+    KEY_EXEMPLARS = 0x22,  /* .exemplars = 4 */
     KEY_METADATA = 0x2a,   /* .metadata = 5 */
+    KEY_HIST_TIME = 0x78,  /* Histogram.timestamp = 15; .start_timestamp = 17 has a key of two bytes */
+    KEY_EX_VALUE = 0x11,   /* Exemplar.value = 2 */
+    KEY_EX_TIME = 0x18,    /* Exemplar.timestamp = 3 */
     KEY_VALUE = 0x09,      /* Sample.value = 1, fixed64 */
     KEY_TIMESTAMP = 0x10,  /* Sample.timestamp = 2, int64 */
     KEY_START = 0x18,      /* Sample.start_timestamp = 3 */
@@ -57,6 +62,7 @@ struct rw2 {
     uint32_t pair_count;
     /* the label block that came last as text, with its symbols */
     struct buf block, block_pairs;
+    struct buf tail, refs; /* of a point with more than a number */
     struct meta metas[META_SLOTS];
 };
 
@@ -78,7 +84,8 @@ void rw2_free(struct rw2 *e)
     if (!e)
         return;
     symbols_free(&e->symbols);
-    struct buf *const all[] = {&e->table, &e->entries, &e->pairs, &e->at, &e->labels, &e->block, &e->block_pairs};
+    struct buf *const all[] = {&e->table, &e->entries, &e->pairs, &e->at, &e->labels, &e->block, &e->block_pairs,
+                                &e->tail,  &e->refs};
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         buf_free(all[i]);
     free(e);
@@ -285,6 +292,8 @@ static inline void name_set(struct rw2 *e, uint32_t name)
 
 bool rw2_series(struct rw2 *e, struct interned *i)
 {
+    if (i->labels == 0) /* interned when nobody thought of 2.0 */
+        return rw2_series_block(e, interned_block(i));
     if (i->symbol == 0 && !series_resolve(e, i))
         return false;
     name_set(e, i->symbol);
@@ -385,6 +394,116 @@ bool rw2_sample(struct rw2 *e, uint64_t value_bits, int64_t time_ms, int64_t sta
     memcpy(p, e->meta->bytes, meta);
     e->entries.n = (size_t)(p - e->entries.p) + meta;
     return !e->nomem;
+}
+
+/* ---- points ------------------------------------------------------------------------------------------------------- */
+
+static bool histogram_tail(struct buf *out, const struct point *pt)
+{
+    size_t times = (pt->time_ms ? 1 + varint_size((uint64_t)pt->time_ms) : 0) +
+                   (pt->start_ms ? 2 + varint_size((uint64_t)pt->start_ms) : 0);
+    size_t n = pt->histogram.n + pt->bounds.n + times;
+    if (!buf_reserve(out, n + 11))
+        return false;
+    uint8_t *p = out->p + out->n;
+    *p++ = KEY_HISTOGRAMS;
+    p = wire_varint(p, n);
+    memcpy(p, pt->histogram.p, pt->histogram.n);
+    p += pt->histogram.n;
+    if (pt->time_ms) {
+        *p++ = KEY_HIST_TIME;
+        p = wire_varint(p, (uint64_t)pt->time_ms);
+    }
+    if (pt->bounds.n)
+        memcpy(p, pt->bounds.p, pt->bounds.n);
+    p += pt->bounds.n;
+    if (pt->start_ms) {
+        *p++ = 0x88, *p++ = 0x01;
+        p = wire_varint(p, (uint64_t)pt->start_ms);
+    }
+    out->n = (size_t)(p - out->p);
+    return true;
+}
+
+static bool sample_tail(struct buf *out, const struct point *pt)
+{
+    size_t n = (pt->value_bits ? 9 : 0) + (pt->time_ms ? 1 + varint_size((uint64_t)pt->time_ms) : 0) +
+               (pt->start_ms ? 1 + varint_size((uint64_t)pt->start_ms) : 0);
+    if (!buf_reserve(out, n + 2))
+        return false;
+    uint8_t *p = out->p + out->n;
+    *p++ = KEY_SAMPLES;
+    *p++ = (uint8_t)n;
+    if (pt->value_bits) {
+        *p++ = KEY_VALUE;
+        p = wire_fixed64(p, pt->value_bits);
+    }
+    if (pt->time_ms) {
+        *p++ = KEY_TIMESTAMP;
+        p = wire_varint(p, (uint64_t)pt->time_ms);
+    }
+    if (pt->start_ms) {
+        *p++ = KEY_START;
+        p = wire_varint(p, (uint64_t)pt->start_ms);
+    }
+    out->n = (size_t)(p - out->p);
+    return true;
+}
+
+static bool exemplar_tail(struct rw2 *e, const struct exemplar *x)
+{
+    struct view rest = x->block, name, value;
+    uint8_t bytes[LABEL_WIDTH];
+    e->refs.n = 0;
+    while (block_next(&rest, &name, &value)) {
+        uint32_t a = symbols_find(&e->symbols, name), b = a ? symbols_find(&e->symbols, value) : 0;
+        if (!b || !buf_append(&e->refs, bytes, (size_t)(wire_varint(wire_varint(bytes, ref_of(e, a)), ref_of(e, b)) -
+                                                        bytes)))
+            return false;
+    }
+    size_t refs = e->refs.n ? 1 + varint_size(e->refs.n) + e->refs.n : 0;
+    size_t n = refs + (x->value_bits ? 9 : 0) + 1 + varint_size((uint64_t)x->time_ms);
+    if (!buf_reserve(&e->tail, n + 11))
+        return false;
+    uint8_t *p = e->tail.p + e->tail.n;
+    *p++ = KEY_EXEMPLARS;
+    p = wire_varint(p, n);
+    if (refs) {
+        *p++ = KEY_LABELS;
+        p = wire_varint(p, e->refs.n);
+        memcpy(p, e->refs.p, e->refs.n);
+        p += e->refs.n;
+    }
+    if (x->value_bits) {
+        *p++ = KEY_EX_VALUE;
+        p = wire_fixed64(p, x->value_bits);
+    }
+    *p++ = KEY_EX_TIME;
+    e->tail.n = (size_t)(wire_varint(p, (uint64_t)x->time_ms) - e->tail.p);
+    return true;
+}
+
+bool rw2_point(struct rw2 *e, const struct point *pt)
+{
+    e->tail.n = 0;
+    bool ok = pt->histogram.n ? histogram_tail(&e->tail, pt) : sample_tail(&e->tail, pt);
+    struct view rest = pt->exemplars;
+    for (struct exemplar x; ok && exemplar_next(&rest, &x);)
+        ok = exemplar_tail(e, &x);
+    size_t labels = e->labels.n, body = 1 + varint_size(labels) + labels + e->tail.n + e->meta->len;
+    if (!ok || e->nomem || !buf_reserve(&e->entries, body + 11))
+        return false;
+    uint8_t *p = e->entries.p + e->entries.n;
+    *p++ = KEY_TIMESERIES;
+    p = wire_varint(p, body);
+    *p++ = KEY_LABELS;
+    p = wire_varint(p, labels);
+    memcpy(p, e->labels.p, labels);
+    memcpy(p + labels, e->tail.p, e->tail.n);
+    p += labels + e->tail.n;
+    memcpy(p, e->meta->bytes, e->meta->len);
+    e->entries.n = (size_t)(p - e->entries.p) + e->meta->len;
+    return true;
 }
 
 bool rw2_end(struct rw2 *e, struct buf *out, uint32_t *families)

@@ -11,6 +11,7 @@ struct range {
     uint32_t metadata;      /* families described in the part */
     uint32_t unsaid;        /* records of the range that the other protocol has no words for */
     size_t at_most;         /* bytes: `end` comes down to what fits */
+    bool no_histograms, no_exemplars;
     bool nomem;
 };
 

@@ -5,11 +5,21 @@
 #include "codec/rw2_read.h"
 #include "codec/slice.h"
 
-enum { SAMPLE_VALUE = 1, SAMPLE_TIMESTAMP = 2 };
+enum {
+    SAMPLE_VALUE = 1,
+    SAMPLE_TIMESTAMP = 2,
+    EXEMPLAR_VALUE = 2,
+    EXEMPLAR_TIMESTAMP = 3,
+    HISTOGRAM_TIMESTAMP = 15,
+    HISTOGRAM_BOUNDS = 16,
+    HISTOGRAM_START = 17,
+    HISTOGRAM_SCHEMA = 4,
+};
 
 struct transcoding {
     struct symbol_table symbols;
     struct buf *out, block, metadata;
+    struct buf inner, exemplars; /* a histogram's fields; packed exemplars */
     struct fingerprints families; /* described in this part */
     bool nomem;
 };
@@ -22,41 +32,90 @@ static uint8_t *label_text_put(uint8_t *p, uint8_t key, struct view text)
     return p + text.n;
 }
 
-/* The label block; *metric is the name's value, empty if there is none. */
-static void block_make(struct transcoding *t, struct wire refs, struct view *metric)
+/* The label block of refs into out; *metric is the name's value, empty if there is none. */
+static void block_make(struct transcoding *t, struct wire refs, struct buf *out, struct view *metric)
 {
     uint64_t a, b;
     *metric = view_make("", 0);
-    t->block.n = 0;
+    out->n = 0;
     while (refs.p < refs.end && wire_number(&refs, &a) && wire_number(&refs, &b)) {
         struct view name = symbol_text(&t->symbols, (uint32_t)a), value = symbol_text(&t->symbols, (uint32_t)b);
         size_t inner = 2 + varint_size(name.n) + name.n + varint_size(value.n) + value.n;
-        if (!buf_reserve(&t->block, inner + 11)) {
+        if (!buf_reserve(out, inner + 11)) {
             t->nomem = true;
             return;
         }
-        uint8_t *p = t->block.p + t->block.n;
+        uint8_t *p = out->p + out->n;
         *p++ = 0x0a;
         p = wire_varint(p, inner);
         p = label_text_put(label_text_put(p, 0x0a, name), 0x12, value);
-        t->block.n = (size_t)(p - t->block.p);
+        out->n = (size_t)(p - out->p);
         if (view_is(name, "__name__"))
             *metric = value;
     }
 }
 
-static bool sample_read(struct wire w, uint64_t *bits, int64_t *time_ms)
+static bool sample_read(struct wire w, struct point *pt)
 {
     struct wire_field f;
     bool broken = false;
-    *bits = 0;
-    *time_ms = 0;
     while (wire_next(&w, &f, &broken))
         if (f.number == SAMPLE_VALUE && f.type == WIRE_FIXED64)
-            *bits = f.value;
+            pt->value_bits = f.value;
         else if (f.number == SAMPLE_TIMESTAMP && f.type == WIRE_VARINT)
-            *time_ms = (int64_t)f.value;
+            pt->time_ms = (int64_t)f.value;
     return !broken;
+}
+
+/* What both versions share of it; *custom: it has buckets that 1.0 does not know. */
+static bool histogram_read(struct transcoding *t, struct wire w, struct point *pt, bool *custom)
+{
+    struct wire_field f;
+    bool broken = false;
+    t->inner.n = 0;
+    while (wire_next(&w, &f, &broken))
+        if (f.number == HISTOGRAM_TIMESTAMP && f.type == WIRE_VARINT)
+            pt->time_ms = (int64_t)f.value;
+        else if (f.number == HISTOGRAM_BOUNDS)
+            *custom = true;
+        else if (f.number != HISTOGRAM_START && !buf_append(&t->inner, f.start, (size_t)(w.p - f.start)))
+            t->nomem = true;
+        else
+            *custom |= f.number == HISTOGRAM_SCHEMA && f.value == (uint32_t)zigzag(GCW_CUSTOM_BUCKETS);
+    pt->histogram = buf_view(&t->inner);
+    return !broken && t->inner.n > 0;
+}
+
+static bool exemplar_read(struct transcoding *t, struct wire w)
+{
+    struct wire_field f;
+    struct exemplar e = {0};
+    struct view unused;
+    bool broken = false;
+    struct buf block = {0};
+    while (wire_next(&w, &f, &broken))
+        if (f.number == EXEMPLAR_LABELS)
+            block_make(t, f.bytes, &block, &unused);
+        else if (f.number == EXEMPLAR_VALUE && f.type == WIRE_FIXED64)
+            e.value_bits = f.value;
+        else if (f.number == EXEMPLAR_TIMESTAMP && f.type == WIRE_VARINT)
+            e.time_ms = (int64_t)f.value;
+    e.block = buf_view(&block);
+    t->nomem |= !exemplar_pack(&t->exemplars, &e);
+    buf_free(&block);
+    return !broken;
+}
+
+static bool exemplars_read(struct transcoding *t, struct wire series, struct point *pt)
+{
+    struct wire_field f;
+    bool broken = false, ok = true;
+    t->exemplars.n = 0;
+    while (ok && wire_next(&series, &f, &broken))
+        if (f.number == SERIES_EXEMPLARS)
+            ok = exemplar_read(t, f.bytes);
+    pt->exemplars = buf_view(&t->exemplars);
+    return ok;
 }
 
 static void describe(struct transcoding *t, struct range *r, struct wire w, struct view metric)
@@ -85,30 +144,27 @@ static void describe(struct transcoding *t, struct range *r, struct wire w, stru
 }
 
 /* One entry of the range; false = not ours. */
-static bool entry_transcode(struct transcoding *t, struct range *r, const struct entry *e)
+static bool entry_transcode(struct transcoding *t, struct range *r, struct wire series, const struct entry *e)
 {
     struct view metric;
-    uint64_t bits;
-    int64_t time_ms;
-    block_make(t, e->labels, &metric);
-    if (t->nomem)
-        return true;
-    if (e->histogram) {
+    struct point pt = {0};
+    bool custom = false;
+    block_make(t, e->labels, &t->block, &metric);
+    if (!(e->histogram ? histogram_read(t, e->point, &pt, &custom) : sample_read(e->point, &pt)))
+        return false;
+    if (e->histogram && (custom || r->no_histograms)) {
         r->unsaid++;
         return true;
     }
-    if (!sample_read(e->point, &bits, &time_ms))
+    if (e->exemplars > 0 && !r->no_exemplars && !exemplars_read(t, series, &pt))
         return false;
-    size_t size = rw1_sample_size(t->block.n, bits, time_ms);
-    if (t->out->n > 0 && t->out->n + t->metadata.n + size > r->at_most) {
+    size_t before = t->out->n;
+    t->nomem |= !rw1_point_put(t->out, buf_view(&t->block), &pt);
+    if (before > 0 && t->out->n + t->metadata.n > r->at_most) {
+        t->out->n = before;
         r->end = r->at - 1; /* this one is the next part's first */
         return true;
     }
-    if (!buf_reserve(t->out, size)) {
-        t->nomem = true;
-        return true;
-    }
-    rw1_sample_put(t->out, buf_view(&t->block), bits, time_ms);
     if (e->metadata.p)
         describe(t, r, e->metadata, metric);
     return true;
@@ -123,7 +179,7 @@ static bool entries_transcode(struct transcoding *t, const struct buf *raw, stru
     while (wire_next(&w, &f, &broken) && !t->nomem) {
         if (f.number != REQUEST_TIMESERIES)
             continue;
-        if (!entry_read(f.bytes, &t->symbols, &e) || (range_has(r) && !entry_transcode(t, r, &e)))
+        if (!entry_read(f.bytes, &t->symbols, &e) || (range_has(r) && !entry_transcode(t, r, f.bytes, &e)))
             return false;
     }
     return !broken;
@@ -140,5 +196,7 @@ bool rw2_as_rw1(const struct buf *raw, struct range *r, struct buf *out)
     fingerprints_free(&t.families);
     buf_free(&t.block);
     buf_free(&t.metadata);
+    buf_free(&t.inner);
+    buf_free(&t.exemplars);
     return ok && !r->nomem;
 }
