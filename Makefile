@@ -79,11 +79,11 @@ HOSTS_FB_O := $(call obj,$(HOSTS_FB_SRC) plugin/input/json_scan.c)
 .PHONY: all
 all: $(B)/gcw $(B)/libgcw.a $(B)/libgcw.so $(B)/gcw.pc man fluent-bit collectd ## library, tool, pkg-config file, man pages, host modules
 
-$(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: proto/%.proto
+$(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: proto/%.proto $(PROTO_SRC)
 	@mkdir -p $(B)/gen
 	$(PROTOC_C) --c_out=$(B)/gen --proto_path=proto $<
 
-$(B)/obj/gen/%.o: $(B)/gen/%.c $(B)/flags
+$(B)/obj/gen/%.o: $(B)/gen/%.c $(B)/flags | $(GEN_C)
 	@mkdir -p $(@D)
 	$(CC) -std=c11 $(OPT) -fPIC $(REPRO) -fvisibility=hidden -I$(B)/gen $(SAN) -c -o $@ $<
 

@@ -107,16 +107,18 @@ uint64_t sealed_bound(uint64_t wire_bytes);
 struct seal_config {
     enum logs_encoding_choice { SEAL_GZIP, SEAL_PLAIN, SEAL_SNAPPY } logs; /* JSON the first two, protobuf the last */
     int compression_level;
-    bool unique_times; /* no two entries of a stream with the same time, see runs.c */
+    bool unique_times;         /* no two entries of a stream with the same time, see runs.c */
+    struct families *families; /* describe series in remote write 2.0; may be NULL */
 };
 
 struct sealer;
 struct sealer *sealer_new(const struct seal_config *c);
 void sealer_free(struct sealer *s);
 size_t sealer_scratch_bytes(const struct sealer *s);
-/* Encodes and compresses the batch. *out gets the request, or NULL if there was nothing to send in it. Its `charge` is
- * its size; taking that from the budget is the caller's. False = out of memory: nothing was consumed. */
-bool sealer_seal(struct sealer *s, struct batch *batch, struct sealed **out);
+/* Encodes and compresses the batch, metrics in the protocol given. *out gets the request, or NULL if there was nothing
+ * to send in it. Its `charge` is its size; taking that from the budget is the caller's. False = out of memory: nothing
+ * was consumed. */
+bool sealer_seal(struct sealer *s, struct batch *batch, enum protocol metrics, struct sealed **out);
 /* Gives the batch's chunks back. After sealer_seal(), or to throw the records away. */
 void batch_free(struct batcher *b, struct batch *batch);
 

@@ -74,6 +74,7 @@ struct batch {
     uint64_t records;
     uint32_t route;
     gcw_signal signal;
+    const struct destination *destination;
     const char *tenant;
     uint16_t lane, lanes;
 };

@@ -2,12 +2,17 @@
  *
  * Each sample is an entry of its own, as Prometheus sends it: the order of samples is kept whatever series they belong
  * to, and a receiver that drops an entry drops one sample. Numbers: proto/remote1.proto. */
-#include "codec/codec.h"
+#include "codec/wire.h"
 
 enum {
     KEY_TIMESERIES = 0x0a,  /* WriteRequest.timeseries = 1 */
     KEY_METADATA = 0x1a,    /* WriteRequest.metadata = 3 */
     KEY_SAMPLES = 0x12,     /* TimeSeries.samples = 2 */
+    KEY_EXEMPLARS = 0x1a,   /* TimeSeries.exemplars = 3: its labels are a label block */
+    KEY_HISTOGRAMS = 0x22,  /* TimeSeries.histograms = 4 */
+    KEY_HIST_TIME = 0x78,   /* Histogram.timestamp = 15 */
+    KEY_EX_VALUE = 0x11,    /* Exemplar.value = 2 */
+    KEY_EX_TIME = 0x18,     /* Exemplar.timestamp = 3 */
     KEY_VALUE = 0x09,       /* Sample.value = 1, fixed64 */
     KEY_TIMESTAMP = 0x10,   /* Sample.timestamp = 2, int64: negative takes ten bytes */
     KEY_META_TYPE = 0x08,   /* MetricMetadata.type = 1 */
@@ -72,6 +77,77 @@ void rw1_sample_put(struct buf *out, struct view block, uint64_t value_bits, int
         p = varint_put_inline(p, (uint64_t)time_ms);
     }
     out->n = (size_t)(p - out->p);
+}
+
+static uint8_t *sample_put(uint8_t *p, uint64_t value_bits, int64_t time_ms)
+{
+    if (value_bits) {
+        *p++ = KEY_VALUE;
+        p = wire_fixed64(p, value_bits);
+    }
+    if (time_ms) {
+        *p++ = KEY_TIMESTAMP;
+        p = wire_varint(p, (uint64_t)time_ms);
+    }
+    return p;
+}
+
+/* The parts behind the labels, to be put behind them when their length is known. */
+static bool point_tail(struct buf *out, const struct point *pt)
+{
+    if (!buf_reserve(out, pt->histogram.n + 48))
+        return false;
+    uint8_t *p = out->p + out->n;
+    if (pt->histogram.n == 0) {
+        *p++ = KEY_SAMPLES;
+        *p++ = (uint8_t)sample_size(pt->value_bits, pt->time_ms);
+        p = sample_put(p, pt->value_bits, pt->time_ms);
+    } else {
+        *p++ = KEY_HISTOGRAMS;
+        p = wire_varint(p, pt->histogram.n + (pt->time_ms ? 1 + varint_size((uint64_t)pt->time_ms) : 0));
+        memcpy(p, pt->histogram.p, pt->histogram.n);
+        p += pt->histogram.n;
+        if (pt->time_ms) {
+            *p++ = KEY_HIST_TIME;
+            p = wire_varint(p, (uint64_t)pt->time_ms);
+        }
+    }
+    out->n = (size_t)(p - out->p);
+    struct view rest = pt->exemplars;
+    for (struct exemplar e; exemplar_next(&rest, &e);) {
+        size_t n = e.block.n + (e.value_bits ? 9 : 0) + 1 + varint_size((uint64_t)e.time_ms);
+        if (!buf_reserve(out, n + 11))
+            return false;
+        p = out->p + out->n;
+        *p++ = KEY_EXEMPLARS;
+        p = wire_varint(p, n);
+        if (e.block.n)
+            memcpy(p, e.block.p, e.block.n);
+        p += e.block.n;
+        if (e.value_bits) {
+            *p++ = KEY_EX_VALUE;
+            p = wire_fixed64(p, e.value_bits);
+        }
+        *p++ = KEY_EX_TIME;
+        out->n = (size_t)(wire_varint(p, (uint64_t)e.time_ms) - out->p);
+    }
+    return true;
+}
+
+bool rw1_point_put(struct buf *out, struct view block, const struct point *pt)
+{
+    struct buf tail = {0};
+    bool ok = point_tail(&tail, pt) && buf_reserve(out, block.n + tail.n + 11);
+    if (ok) {
+        uint8_t *p = out->p + out->n;
+        *p++ = KEY_TIMESERIES;
+        p = wire_varint(p, block.n + tail.n);
+        memcpy(p, block.p, block.n);
+        memcpy(p + block.n, tail.p, tail.n);
+        out->n = (size_t)(p - out->p) + block.n + tail.n;
+    }
+    buf_free(&tail);
+    return ok;
 }
 
 static size_t text_size(struct view v) { return v.n ? 1 + varint_size(v.n) + v.n : 0; }
