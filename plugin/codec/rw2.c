@@ -457,8 +457,10 @@ static bool exemplar_tail(struct rw2 *e, const struct exemplar *x)
     e->refs.n = 0;
     while (block_next(&rest, &name, &value)) {
         uint32_t a = symbols_find(&e->symbols, name), b = a ? symbols_find(&e->symbols, value) : 0;
-        if (!b || !buf_append(&e->refs, bytes, (size_t)(wire_varint(wire_varint(bytes, ref_of(e, a)), ref_of(e, b)) -
-                                                        bytes)))
+        if (!b)
+            return false;
+        uint32_t name_ref = ref_of(e, a), value_ref = ref_of(e, b);
+        if (!buf_append(&e->refs, bytes, (size_t)(wire_varint(wire_varint(bytes, name_ref), value_ref) - bytes)))
             return false;
     }
     size_t refs = e->refs.n ? 1 + varint_size(e->refs.n) + e->refs.n : 0;

@@ -24,7 +24,7 @@ int rw_version(const struct push *p, struct verdict *v)
     if (strcmp(semi, PROTO_2) == 0)
         return 2;
     return verdict_refuse(v, 415, "Content-Type '%.100s': parameters known are %s and %s, without blanks", type,
-                          PROTO_1 + 1, PROTO_2 + 1);
+                          &PROTO_1[1], &PROTO_2[1]);
 }
 
 /* The headers that the specifications call MUST. */
