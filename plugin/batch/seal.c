@@ -85,6 +85,28 @@ static bool put_sample(struct sealer *s, struct view block, uint64_t bits, int64
     return true;
 }
 
+static struct point point_of(const struct record_point *r)
+{
+    const char *histogram = r->text + r->block_len, *bounds = histogram + r->histogram_len,
+               *exemplars = bounds + r->bounds_len;
+    return (struct point){r->value_bits,
+                          r->time_ms,
+                          r->start_ms,
+                          view_make(histogram, r->histogram_len),
+                          view_make(bounds, r->bounds_len),
+                          view_make(exemplars, r->exemplars_len)};
+}
+
+/* Some of the batch cannot be said in remote write 1.0: a part of a request can (sealed_part()), and tells of the rest.
+ */
+static bool beyond_1(const struct sealer *s, const struct batch *batch)
+{
+    uint32_t beyond = 0;
+    for (const struct chunk *c = batch->first; c; c = c->next)
+        beyond |= c->beyond;
+    return (beyond & BEYOND_CUSTOM_BUCKETS) || ((beyond & BEYOND_HISTOGRAMS) && s->config.no_histograms);
+}
+
 static bool encode_rw1(struct sealer *s, const struct chunk *c, uint32_t at, struct tally *t)
 {
     const struct record *head = chunk_record(c, at);
@@ -98,6 +120,14 @@ static bool encode_rw1(struct sealer *s, const struct chunk *c, uint32_t at, str
         const struct record_sample_inline *r = (const void *)head;
         tally_time(t, r->time_ms);
         return put_sample(s, view_make(r->block, r->block_len), r->value_bits, r->time_ms);
+    }
+    if (head->kind == RECORD_POINT) {
+        const struct record_point *r = (const void *)head;
+        struct point p = point_of(r);
+        tally_time(t, r->time_ms);
+        if (s->config.no_exemplars)
+            p.exemplars.n = 0;
+        return rw1_point_put(&s->raw, r->series ? interned_block(r->series) : view_make(r->text, r->block_len), &p);
     }
     return head->kind == RECORD_METADATA ? put_metadata(s, (const void *)head, t) : true;
 }
@@ -117,6 +147,14 @@ static bool encode_rw2(struct sealer *s, const struct chunk *c, uint32_t at, str
         tally_time(t, r->time_ms);
         return rw2_series_block(s->rw2, view_make(r->block, r->block_len)) &&
                rw2_sample(s->rw2, r->value_bits, r->time_ms, 0);
+    }
+    if (head->kind == RECORD_POINT) {
+        const struct record_point *r = (const void *)head;
+        const struct point p = point_of(r);
+        tally_time(t, r->time_ms);
+        return (r->series ? rw2_series(s->rw2, r->series)
+                          : rw2_series_block(s->rw2, view_make(r->text, r->block_len))) &&
+               rw2_point(s->rw2, &p);
     }
     return true;
 }
@@ -240,6 +278,8 @@ static void scratch_trim(struct buf *b, size_t usual)
 bool sealer_seal(struct sealer *s, struct batch *batch, enum protocol metrics, struct sealed **out)
 {
     enum protocol protocol = protocol_of(s, batch->signal, metrics);
+    if (protocol == PROTOCOL_RW1 && beyond_1(s, batch))
+        protocol = PROTOCOL_RW2;
     struct tally t = {0};
     *out = NULL;
     s->raw.n = 0;

@@ -23,6 +23,7 @@ struct metrics {
     enum { FORMAT_AUTO, FORMAT_TEXT, FORMAT_OPENMETRICS } format;
     struct exposition *parser;
     struct sample_source *samples;
+    bool aside;     /* the last sample went another way than through `samples` */
     int64_t now_ms; /* time of samples without one: when their piece was read */
 };
 
@@ -45,14 +46,28 @@ static int set(void *ctx, const struct cli_option *o, const char *arg)
 /* ---- parser to writer ----------------------------------------------------------------------------------------------
  */
 
+/* What the exposition's line has beside the number. */
+static gcw_status exemplar_write(struct metrics *m, const struct exposition_sample *s, gcw_error *err)
+{
+    int64_t time_ms = s->has_time ? s->time_ms : m->now_ms;
+    gcw_exemplar e = {s->exemplar_labels, s->exemplar_label_count, 0,
+                      s->exemplar_has_time ? s->exemplar_time_ms : time_ms};
+    const gcw_point point = {.time_ms = time_ms, .value_bits = s->value_bits, .exemplars = &e, .exemplar_count = 1};
+    memcpy(&e.value, &s->exemplar_bits, sizeof e.value);
+    return gcw_point_write(m->push.writer, s->labels, s->count, &point, NULL, err);
+}
+
 static void on_sample(void *ctx, const struct exposition_sample *s)
 {
     struct metrics *m = ctx;
     gcw_error err;
     gcw_status status;
+    bool again = s->again && !m->aside; /* the source has seen the sample before */
+    m->aside = s->has_exemplar;
     do
-        status = sample_source_write(m->samples, s->labels, s->count, s->again, s->value_bits,
-                                     s->has_time ? s->time_ms : m->now_ms, &err);
+        status = s->has_exemplar ? exemplar_write(m, s, &err)
+                                 : sample_source_write(m->samples, s->labels, s->count, again, s->value_bits,
+                                                       s->has_time ? s->time_ms : m->now_ms, &err);
     while (status == GCW_ERR_TIMEOUT && !push_interrupted()); /* the budget is used up: wait on, unless asked to stop */
     if (status != GCW_OK && status != GCW_ERR_DROPPED)
         push_refused(&m->push, s->line, status == GCW_ERR_TIMEOUT ? "not read any more: interrupted" : err.text);

@@ -21,7 +21,8 @@ enum {
 
 #define BUCKETS_MAX 65536
 
-/* ---- checking ----------------------------------------------------------------------------------------------------- */
+/* ---- checking -----------------------------------------------------------------------------------------------------
+ */
 
 /* Adds the side's observations to *sum. */
 static const char *side_check(const gcw_buckets *b, bool is_float, double *sum)
@@ -95,7 +96,8 @@ const char *histogram_check(const gcw_histogram *h)
     return NULL;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------ */
+/* ---- writing ------------------------------------------------------------------------------------------------------
+ */
 
 static uint64_t bits_of(double d)
 {
@@ -219,7 +221,8 @@ bool histogram_bounds_put(struct buf *out, const gcw_histogram *h)
     return h->custom_bound_count == 0 || doubles_put(out, key, sizeof key, h->custom_bounds, h->custom_bound_count);
 }
 
-/* ---- exemplars, packed -------------------------------------------------------------------------------------------- */
+/* ---- exemplars, packed --------------------------------------------------------------------------------------------
+ */
 
 bool exemplar_pack(struct buf *out, const struct exemplar *e)
 {

@@ -84,8 +84,8 @@ void rw2_free(struct rw2 *e)
     if (!e)
         return;
     symbols_free(&e->symbols);
-    struct buf *const all[] = {&e->table, &e->entries, &e->pairs, &e->at, &e->labels, &e->block, &e->block_pairs,
-                                &e->tail,  &e->refs};
+    struct buf *const all[] = {&e->table, &e->entries,     &e->pairs, &e->at,  &e->labels,
+                               &e->block, &e->block_pairs, &e->tail,  &e->refs};
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         buf_free(all[i]);
     free(e);
@@ -396,7 +396,8 @@ bool rw2_sample(struct rw2 *e, uint64_t value_bits, int64_t time_ms, int64_t sta
     return !e->nomem;
 }
 
-/* ---- points ------------------------------------------------------------------------------------------------------- */
+/* ---- points -------------------------------------------------------------------------------------------------------
+ */
 
 static bool histogram_tail(struct buf *out, const struct point *pt)
 {
@@ -457,8 +458,10 @@ static bool exemplar_tail(struct rw2 *e, const struct exemplar *x)
     e->refs.n = 0;
     while (block_next(&rest, &name, &value)) {
         uint32_t a = symbols_find(&e->symbols, name), b = a ? symbols_find(&e->symbols, value) : 0;
-        if (!b || !buf_append(&e->refs, bytes, (size_t)(wire_varint(wire_varint(bytes, ref_of(e, a)), ref_of(e, b)) -
-                                                        bytes)))
+        if (!b)
+            return false;
+        uint32_t name_ref = ref_of(e, a), value_ref = ref_of(e, b);
+        if (!buf_append(&e->refs, bytes, (size_t)(wire_varint(wire_varint(bytes, name_ref), value_ref) - bytes)))
             return false;
     }
     size_t refs = e->refs.n ? 1 + varint_size(e->refs.n) + e->refs.n : 0;

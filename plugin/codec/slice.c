@@ -258,8 +258,11 @@ struct sealed *sealed_part(const struct sealed *s, struct part *p)
 {
     ENSURE(p->count > 0 && p->from <= s->records && p->count <= s->records - p->from);
     struct buf raw = {0}, part = {0}, packed = {0};
-    struct range r = {.from = p->from, .end = p->from + p->count, .at_most = MAX(s->raw_len, PART_LEAST),
-                      .no_histograms = p->no_histograms, .no_exemplars = p->no_exemplars};
+    struct range r = {.from = p->from,
+                      .end = p->from + p->count,
+                      .at_most = MAX(s->raw_len, PART_LEAST),
+                      .no_histograms = p->no_histograms,
+                      .no_exemplars = p->no_exemplars};
     struct sealed *out = NULL;
     p->broken = false;
     p->unsaid = 0;

@@ -19,7 +19,7 @@ enum {
 struct transcoding {
     struct symbol_table symbols;
     struct buf *out, block, metadata;
-    struct buf inner, exemplars; /* a histogram's fields; packed exemplars */
+    struct buf inner, exemplars;  /* a histogram's fields; packed exemplars */
     struct fingerprints families; /* described in this part */
     bool nomem;
 };

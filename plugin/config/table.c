@@ -143,6 +143,10 @@ const struct option_row option_rows[] = {
          "Compression of logs requests in JSON."),
     INT("compression_level", 1, 1, 9, BATCH, compression_level,
         "gzip level; 1 costs least and already takes logs to a fifth or less."),
+    BOOL("metrics_native_histograms", "on", BATCH, metrics_native_histograms,
+         "Send native histograms in remote write 1.0 too; off: those end as rejected there. 2.0 always has them."),
+    BOOL("metrics_exemplars", "on", BATCH, metrics_exemplars,
+         "Send exemplars in remote write 1.0 too; off: they are left out there. 2.0 always has them."),
     BOOL("metrics_metadata", "on", BATCH, metrics_metadata,
          "Send type, help and unit of metric families, once each and when they change."),
 

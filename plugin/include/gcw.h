@@ -408,19 +408,19 @@ typedef struct gcw_exemplar {
 
 /* A sample, or a native histogram if that is not NULL, with what belongs to it. */
 typedef struct gcw_point {
-    int64_t time_ms;      /* Unix milliseconds */
-    int64_t start_ms;     /* since when counters and histograms have counted; 0 = not known. Remote write 2.0 only */
-    uint64_t value_bits;  /* of the sample: a double's, or GCW_STALE_BITS */
+    int64_t time_ms;     /* Unix milliseconds */
+    int64_t start_ms;    /* since when counters and histograms have counted; 0 = not known. Remote write 2.0 only */
+    uint64_t value_bits; /* of the sample: a double's, or GCW_STALE_BITS */
     const gcw_histogram *histogram;
     const gcw_exemplar *exemplars; /* of this series, oldest first */
     size_t exemplar_count;
 } gcw_point;
 
-/* Appends a point: one record, in the order of these calls and gcw_sample_append(). Everything is copied. Exemplars that
- * receivers would refuse are left out (and counted as changed), or refused with label_policy=reject. Histograms with
- * custom buckets cannot be said in remote write 1.0: where the receiver speaks nothing else they end as rejected; so do
- * all with metrics_native_histograms=off. Errors as gcw_sample_append(), and GCW_ERR_INVALID for a histogram whose
- * parts contradict each other: `err` says which. */
+/* Appends a point: one record, in the order of these calls and gcw_sample_append(). Everything is copied. Exemplars
+ * that receivers would refuse are left out (and counted as changed), or refused with label_policy=reject. Histograms
+ * with custom buckets cannot be said in remote write 1.0: where the receiver speaks nothing else they end as rejected;
+ * so do all with metrics_native_histograms=off. Errors as gcw_sample_append(), and GCW_ERR_INVALID for a histogram
+ * whose parts contradict each other: `err` says which. */
 GCW_API gcw_status gcw_point_append(gcw_series *series, const gcw_point *point, gcw_receipt *receipt, gcw_error *err);
 /* The same with labels, see gcw_sample_write(). */
 GCW_API gcw_status gcw_point_write(gcw_writer *writer, const gcw_label *labels, size_t count, const gcw_point *point,

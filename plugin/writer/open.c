@@ -161,6 +161,8 @@ static bool front_open(gcw_writer *w)
                                                    : SEAL_PLAIN,
         .compression_level = (int)c->compression_level,
         .unique_times = c->logs_unique_times,
+        .no_histograms = !c->metrics_native_histograms,
+        .no_exemplars = !c->metrics_exemplars,
         .families = w->families,
     };
     w->sealer = sealer_new(&sc);

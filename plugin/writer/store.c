@@ -84,6 +84,8 @@ struct sealed *writer_part(void *writer, const struct sealed *s, struct part *pa
     gcw_writer *w = writer;
     uint64_t bytes = part_memory(s->protocol, s->raw_len);
     part->broken = false;
+    part->no_histograms = !w->config->metrics_native_histograms;
+    part->no_exemplars = !w->config->metrics_exemplars;
     if (!budget_take(&w->budget, bytes, 0))
         return NULL;
     struct sealed *out = sealed_part(s, part);
