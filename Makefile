@@ -136,13 +136,13 @@ $(B)/out_grafana_cloud.so: $(HOSTS_FB_O) $(B)/libgcw.a plugin/hosts/fluent-bit/m
 	$(CC) $(MODULE_FLAGS) -Wl,--version-script=plugin/hosts/fluent-bit/module.map $(LDFLAGS_ALL) -o $@ $(HOSTS_FB_O) \
 	  $(B)/libgcw.a $(MODULE_LIBS)
 
-# Exports its entry point alone; binds its own code first, never a symbol of the host by accident.
+# The same, but for -z defs: collectd's plugin API is in the program.
 COLLECTD_O := $(call obj,$(COLLECTD_SRC))
 $(COLLECTD_O): CFLAGS_ALL += $(COLLECTD_FLAGS)
 $(B)/collectd/grafana_cloud.so: $(COLLECTD_O) $(B)/libgcw.a plugin/hosts/collectd/exports.map
 	@mkdir -p $(@D)
-	$(CC) -shared -Wl,--version-script=plugin/hosts/collectd/exports.map -Wl,-Bsymbolic -Wl,-z,nodelete $(LDFLAGS_ALL) \
-	  -o $@ $(COLLECTD_O) $(B)/libgcw.a $(LIB_LIBS)
+	$(CC) $(filter-out -Wl$(comma)-z$(comma)defs,$(MODULE_FLAGS)) -Wl,--version-script=plugin/hosts/collectd/exports.map \
+	  $(LDFLAGS_ALL) -o $@ $(COLLECTD_O) $(B)/libgcw.a $(MODULE_LIBS)
 
 .PHONY: collectd
 collectd: $(COLLECTD_MODULE) ## collectd's write plugin, below build/collectd

@@ -62,8 +62,7 @@ void confirm_still_alive(struct confirm *c)
         return;
     c->next_dot_ms = now + DOT_MS;
     c->dots++;
-    putchar('.');
-    fflush(stdout);
+    c->alone = putchar('.') < 0 || fflush(stdout) != 0;
 }
 
 /* ---- receipts ---------------------------------------------------------------------------------------------------- */
@@ -96,7 +95,7 @@ static bool turn_wait(struct confirm *c, struct confirm_turn *t)
         return true;
     gcw_receipt_seal(t->receipt);
     gcw_writer_flush(c->writer, 0); /* what was handed over is all there is for now: it need not wait for more */
-    while (gcw_receipt_wait(t->receipt, 200, &s) != GCW_OK && !push_interrupted() && c->dots < DOTS_MAX)
+    while (gcw_receipt_wait(t->receipt, 200, &s) != GCW_OK && !push_interrupted() && !c->alone && c->dots < DOTS_MAX)
         confirm_still_alive(c);
     if (s.complete)
         return turn_done(t) && s.outcome[GCW_DROPPED] + s.outcome[GCW_EXPIRED] == 0;

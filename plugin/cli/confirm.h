@@ -22,8 +22,10 @@ struct confirm {
         int file;             /* its lines, -1 = no journal */
         uint64_t bytes;
     } turn[2];
-    unsigned now;                /* the turn that takes lines */
-    bool in_transaction, silent; /* silent: nobody listens, no dots */
+    unsigned now; /* the turn that takes lines */
+    bool in_transaction;
+    bool silent; /* no dots: nobody is answered */
+    bool alone;  /* whoever was answered has gone: nothing is waited for any more */
     unsigned dots;
     uint64_t next_dot_ms;
 };

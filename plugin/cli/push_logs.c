@@ -177,7 +177,7 @@ static void on_line(void *ctx, uint64_t number, struct view line, bool cut)
         err.text[0] = 0;
     }
     int64_t time_ns = j.has_time ? j.time_ns : now_unique(l);
-    while ((status = append(l, &j, time_ns, &err)) == GCW_ERR_TIMEOUT && !push_interrupted())
+    while ((status = append(l, &j, time_ns, &err)) == GCW_ERR_TIMEOUT && !push_interrupted() && !l->confirm.alone)
         if (l->confirms)
             confirm_still_alive(&l->confirm);
     if (status == GCW_OK || status == GCW_ERR_DROPPED)

@@ -131,6 +131,16 @@ class Transactions(Case):
         self.assertEqual(self.answer(p), "OK\n")
         self.assertEqual(len(self.records("entry")), 1)
 
+    def test_feeder_that_died_is_waited_for_no_longer(self):
+        p = self.push(self.receive("-m", "status=503"))
+        self.assertEqual(self.answer(p), "OK\n")
+        self.begin(p)
+        self.assertEqual(self.say(p, "n 0"), "DEFER_COMMIT\n")
+        p.stdin.write(b"COMMIT TRANSACTION\n")
+        p.stdin.close()
+        p.stdout.close()
+        self.assertNotEqual(p.wait(60), 0)
+
     def test_line_that_cannot_be_parsed_is_delivered_as_it_is(self):
         p = self.push(self.receive(), "--timestamp-key", "t", "--line-key", "m", "--label-key", "a")
         self.assertEqual(self.answer(p), "OK\n")
@@ -346,10 +356,11 @@ class Killed(Rsyslog):
                 pass
 
         self.send_slowly(self.LINES, 8, between)
-        twice = self.wait_for_all(self.LINES)
+        self.send([b"n %d" % self.LINES])  # rsyslog starts gcw again for the next line, not before
+        twice = self.wait_for_all(self.LINES + 1)
         p.terminate()
         self.assertEqual(p.wait(60), 0)
-        print(f"gcw killed -9 {len(set(kills))} times: {self.LINES} lines, all arrived, {twice} twice")
+        print(f"gcw killed -9 {len(set(kills))} times: {self.LINES + 1} lines, all arrived, {twice} twice")
 
     def test_gcw_that_cannot_start_is_tried_again_until_it_can(self):
         url = self.receive()
