@@ -12,6 +12,7 @@ LIBDIR ?= $(PREFIX)/lib
 BINDIR ?= $(PREFIX)/bin
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
+EXAMPLEDIR ?= $(PREFIX)/share/gcw
 B ?= build
 
 CC ?= cc
@@ -78,11 +79,11 @@ HOSTS_FB_O := $(call obj,$(HOSTS_FB_SRC) plugin/input/json_scan.c)
 .PHONY: all
 all: $(B)/gcw $(B)/libgcw.a $(B)/libgcw.so $(B)/gcw.pc man fluent-bit collectd ## library, tool, pkg-config file, man pages, host modules
 
-$(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: proto/%.proto
+$(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: proto/%.proto $(PROTO_SRC)
 	@mkdir -p $(B)/gen
 	$(PROTOC_C) --c_out=$(B)/gen --proto_path=proto $<
 
-$(B)/obj/gen/%.o: $(B)/gen/%.c $(B)/flags
+$(B)/obj/gen/%.o: $(B)/gen/%.c $(B)/flags | $(GEN_C)
 	@mkdir -p $(@D)
 	$(CC) -std=c11 $(OPT) -fPIC $(REPRO) -fvisibility=hidden -I$(B)/gen $(SAN) -c -o $@ $<
 
@@ -260,6 +261,14 @@ bench-bins: $(BENCH_BIN)
 now-bench: all bench-bins
 	bench/run --build $(B) $(BENCH_FLAGS)
 
+# CPU per value of collectd's write plugins, ours beside write_http; values come from a plugin of its own.
+$(B)/bench/bench_source.so: bench/collectd/source.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -fPIC -shared -fvisibility=hidden $(COLLECTD_FLAGS) -o $@ $<
+.PHONY: bench-collectd
+bench-collectd: deps all $(if $(HAVE_COLLECTD),$(B)/bench/bench_source.so) ## collectd: CPU per value, ours beside write_http
+	bench/collectd/run
+
 .PHONY: deps
 deps: ## apt-get what is missing
 	@tests/deps
@@ -277,6 +286,7 @@ install: all ## to DESTDIR and PREFIX: tool, library, header, pkg-config file, m
 	sed -e 's|^prefix=.*|prefix=$(PREFIX)|; s|^libdir=.*|libdir=$(LIBDIR)|; s|^includedir=.*|includedir=$(INCLUDEDIR)|' $(B)/gcw.pc > $(DESTDIR)$(LIBDIR)/pkgconfig/gcw.pc
 	install -m 644 $(B)/gcw.1 $(DESTDIR)$(MANDIR)/man1/gcw.1
 	install -m 644 $(B)/gcw.conf.5 $(DESTDIR)$(MANDIR)/man5/gcw.conf.5
+	for host in collectd rsyslog syslog-ng; do install -D -m 644 -t $(DESTDIR)$(EXAMPLEDIR)/$$host plugin/hosts/$$host/*.conf; done
 ifneq ($(HAVE_COLLECTD),)
 	install -d $(DESTDIR)$(COLLECTD_MODDIR)
 	install -m 644 $(B)/collectd/grafana_cloud.so $(DESTDIR)$(COLLECTD_MODDIR)/grafana_cloud.so

@@ -24,8 +24,7 @@
 #define PACED_WARM  10
 #define CLOCK_TRIES 2001
 
-/* ---- the appending threads ----------------------------------------------------------------------------------------
- */
+/* ---- the appending threads ------------------------------------------------------------------------------------- */
 
 struct bench {
     gcw_writer *writer;
@@ -114,8 +113,7 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-/* ---- rounds
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- rounds ---------------------------------------------------------------------------------------------------- */
 
 struct result {
     double median_ns, p99_ns, cpu_ns, allocations, switches, whole_us;
@@ -216,8 +214,7 @@ static double clock_cost(void)
     return (double)pair[CLOCK_TRIES / 2];
 }
 
-/* ---- setting up
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- setting up ------------------------------------------------------------------------------------------------ */
 
 static void bench_open(struct bench *b, const char *url, uint64_t series)
 {

@@ -155,7 +155,7 @@ static void seal_ready(struct bench *b, size_t form, struct cost *cost)
     for (struct batch *batch; (batch = batcher_next(b->batcher, 0));) {
         struct sealed *s;
         uint64_t start = process_ns();
-        if (!sealer_seal(b->sealer[form], batch, &s))
+        if (!sealer_seal(b->sealer[form], batch, PROTOCOL_RW1, &s))
             die("out of memory");
         cost->seal_ns += process_ns() - start;
         batch_free(b->batcher, batch);

@@ -1,13 +1,14 @@
 /* Interned series to sealed requests, without threads or network, beside libsnappy alone on the same bytes.
  *
  *     bench_seal [--series N] [--samples N] [--rounds N] [--batch-bytes N] [--batch-records N] [--labels N]
- *                [--shuffled]
+ *                [--shuffled] [--protocol 1|2] [--one-target]
  *
  * --labels counts the metric name; above the text bench's 11 there are more of the same length.
  *
- * Interns the series, then appends one sample to each, time after time, and seals each batch as it closes. Behind every
- * request, outside that measurement, its body is unpacked and compressed again by snappy alone, in its own clock: both
- * meet the same machine at the same moment, and the same bytes in pieces of the same size. */
+ * Interns the series (each with a pod of its own, or all of one target), then appends one sample to each, time after
+ * time, and seals each batch as it closes. Behind every request, outside that measurement, its body is unpacked and
+ * compressed again by snappy alone, in its own clock: both meet the same machine at the same moment, and the same bytes
+ * in pieces of the same size. */
 #include <snappy-c.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,8 @@ struct bench {
     struct sealer *sealer;
     struct interned **series;
     uint64_t count, labels;
+    enum protocol protocol;
+    void (*text)(struct series_text *t, uint64_t number);
     struct buf raw, packed;
     uint64_t memory;
 };
@@ -62,6 +65,8 @@ static void bench_open(struct bench *b, uint64_t series, struct batch_limits lim
     b->destination = b->batcher ? batcher_destination(b->batcher, GCW_METRICS, "") : NULL;
     b->sealer = sealer_new(&sc);
     b->series = malloc(series * sizeof(struct interned *));
+    if (b->table && b->protocol == PROTOCOL_RW2)
+        intern_table_symbols(b->table);
     if (!b->table || !b->destination || !b->sealer || !b->series)
         die("out of memory");
     memset(b->series, 0, series * sizeof(struct interned *)); /* the host's array must not count as ours */
@@ -106,7 +111,7 @@ static struct footprint bench_intern(struct bench *b)
         struct series_text t;
         gcw_status status;
         bool changed;
-        series_text(&t, i);
+        b->text(&t, i);
         labels_pick(&t, labels, b->labels);
         uint64_t start = i % 16 ? 0 : process_ns(); /* each 16th: reading the clock costs as much as interning */
         if (labels_block(&rules, labels, b->labels, &scratch, &changed, NULL) != GCW_OK ||
@@ -160,7 +165,7 @@ static void seal_ready(struct bench *b, struct cost *cost)
         struct sealed *s;
         uint64_t start = process_ns();
         struct batch *batch = batcher_next(b->batcher, 0);
-        if (batch && !sealer_seal(b->sealer, batch, &s))
+        if (batch && !sealer_seal(b->sealer, batch, b->protocol, &s))
             die("out of memory");
         if (batch)
             batch_free(b->batcher, batch);
@@ -210,11 +215,11 @@ static void print(const struct bench *b, const struct footprint *f, const struct
         snappy[i] = (double)cost[i].snappy_ns / n;
         ratio[i] = total[i] / snappy[i];
     }
-    printf(
-        "{\"series\":%llu,\"labels\":%llu,\"samples\":%llu,\"requests\":%llu,\"bytes_raw\":%llu,\"bytes_packed\":%llu,",
-        (unsigned long long)b->count, (unsigned long long)b->labels, (unsigned long long)cost->samples,
-        (unsigned long long)cost->requests, (unsigned long long)cost->bytes_raw,
-        (unsigned long long)cost->bytes_packed);
+    printf("{\"protocol\":\"%s\",\"series\":%llu,\"labels\":%llu,\"samples\":%llu,\"requests\":%llu,\"bytes_raw\":%llu,"
+           "\"bytes_packed\":%llu,",
+           protocol_version(b->protocol), (unsigned long long)b->count, (unsigned long long)b->labels,
+           (unsigned long long)cost->samples, (unsigned long long)cost->requests, (unsigned long long)cost->bytes_raw,
+           (unsigned long long)cost->bytes_packed);
     printf("\"intern_us\":%.4f,\"block_bytes\":%.1f,\"malloc_per_series\":%.1f,\"rss_per_series\":%.1f,"
            "\"counted_per_series\":%.1f,",
            f->intern_us, f->block, f->malloc_bytes, f->rss_bytes, f->counted_bytes);
@@ -241,6 +246,8 @@ int main(int argc, char **argv)
     };
     struct bench b = {0};
     struct cost cost[ROUNDS_MAX];
+    b.protocol = arg_number(argc, argv, "--protocol", 1) == 2 ? PROTOCOL_RW2 : PROTOCOL_RW1;
+    b.text = arg_flag(argc, argv, "--one-target") ? series_of_target : series_text;
     b.labels = arg_number(argc, argv, "--labels", SERIES_LABELS);
     if (rounds > ROUNDS_MAX || b.labels < 2 || b.labels > LABELS_MAX)
         die("--rounds up to %d, --labels 2 to %d", ROUNDS_MAX, LABELS_MAX);

@@ -99,6 +99,22 @@ void series_text(struct series_text *t, uint64_t number)
     memcpy(t->label, all, sizeof all);
 }
 
+void series_of_target(struct series_text *t, uint64_t number)
+{
+    static const char *const methods[] = {"GET", "POST", "PUT", "DELETE"};
+    static const char *const statuses[] = {"200", "204", "400", "404", "500"};
+    static const char *const les[] = {"0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5",
+                                      "1",     "2.5",  "5",     "10",   "30",  "+Inf"};
+    uint64_t n = number / 13;
+    series_text(t, 0);
+    snprintf(t->path, sizeof t->path, "/api/v1/things/%u", (unsigned)(n / 20));
+    t->label[4].value = les[number % 13];
+    t->label[5].value = methods[n / 5 % 4];
+    t->label[9].value = statuses[n % 5];
+    for (size_t i = 0; i < SERIES_LABELS; i++)
+        t->label[i].value_len = strlen(t->label[i].value);
+}
+
 void json_array(const char *name, const double *v, size_t n)
 {
     printf("\"%s\":[", name);

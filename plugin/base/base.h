@@ -100,6 +100,7 @@ uint32_t random_u32(void);                                   /* jitter and seeds
 /* ---- clock ------------------------------------------------------------------------------------------------- */
 
 uint64_t clock_mono_ms(void); /* every timer */
+uint64_t clock_mono_us(void); /* how long something took */
 int64_t clock_unix_ms(void);  /* data only */
 int64_t clock_unix_ns(void);
 /* Remaining ms of a deadline given as timeout (negative = none). */

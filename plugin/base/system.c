@@ -15,6 +15,7 @@ static int64_t clock_ns(clockid_t id)
 }
 
 uint64_t clock_mono_ms(void) { return (uint64_t)clock_ns(CLOCK_MONOTONIC) / 1000000; }
+uint64_t clock_mono_us(void) { return (uint64_t)clock_ns(CLOCK_MONOTONIC) / 1000; }
 int64_t clock_unix_ns(void) { return clock_ns(CLOCK_REALTIME); }
 int64_t clock_unix_ms(void) { return clock_ns(CLOCK_REALTIME) / 1000000; }
 

@@ -73,6 +73,15 @@ gcw_status batch_sample(struct destination *d, struct interned *series, uint64_t
  * destination_assign. A label set new to the destination is first shown to the guard: GCW_ERR_LIMIT if it refuses. */
 gcw_status batch_sample_inline(struct destination *d, struct view block, uint64_t hash, uint64_t spread,
                                struct guard *guard, uint64_t value_bits, int64_t time_ms, struct gcw_receipt *receipt);
+/* A point: of a series (then `block` to `guard` count for nothing), or with labels like batch_sample_inline(). */
+struct point_series {
+    struct interned *series; /* NULL = the rest */
+    struct view block;
+    uint64_t hash, spread;
+    struct guard *guard;
+};
+gcw_status batch_point(struct destination *d, const struct point_series *of, const struct point *p,
+                       struct gcw_receipt *receipt);
 /* `metadata` is a label block of normalised structured metadata, often empty. */
 gcw_status batch_entry(struct destination *d, struct interned *stream, struct view line, struct view metadata,
                        int64_t time_ns, struct gcw_receipt *receipt);
@@ -107,16 +116,19 @@ uint64_t sealed_bound(uint64_t wire_bytes);
 struct seal_config {
     enum logs_encoding_choice { SEAL_GZIP, SEAL_PLAIN, SEAL_SNAPPY } logs; /* JSON the first two, protobuf the last */
     int compression_level;
-    bool unique_times; /* no two entries of a stream with the same time, see runs.c */
+    bool unique_times;                /* no two entries of a stream with the same time, see runs.c */
+    bool no_histograms, no_exemplars; /* in remote write 1.0 */
+    struct families *families;        /* describe series in remote write 2.0; may be NULL */
 };
 
 struct sealer;
 struct sealer *sealer_new(const struct seal_config *c);
 void sealer_free(struct sealer *s);
 size_t sealer_scratch_bytes(const struct sealer *s);
-/* Encodes and compresses the batch. *out gets the request, or NULL if there was nothing to send in it. Its `charge` is
- * its size; taking that from the budget is the caller's. False = out of memory: nothing was consumed. */
-bool sealer_seal(struct sealer *s, struct batch *batch, struct sealed **out);
+/* Encodes and compresses the batch, metrics in the protocol given; in 2.0 if some of it cannot be said in 1.0: who
+ * sends it says what becomes of that. *out gets the request, or NULL if there was nothing to send in it. Its `charge`
+ * is its size; taking that from the budget is the caller's. False = out of memory: nothing was consumed. */
+bool sealer_seal(struct sealer *s, struct batch *batch, enum protocol metrics, struct sealed **out);
 /* Gives the batch's chunks back. After sealer_seal(), or to throw the records away. */
 void batch_free(struct batcher *b, struct batch *batch);
 

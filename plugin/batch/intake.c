@@ -168,6 +168,42 @@ gcw_status batch_sample_inline(struct destination *d, struct view block, uint64_
     return status;
 }
 
+gcw_status batch_point(struct destination *d, const struct point_series *of, const struct point *p,
+                       struct gcw_receipt *receipt)
+{
+    struct view block = of->series ? view_make("", 0) : of->block;
+    const struct view parts[] = {block, p->histogram, p->bounds, p->exemplars};
+    size_t text = block.n + p->histogram.n + p->bounds.n + p->exemplars.n;
+    uint32_t size = aligned(sizeof(struct record_point) + text);
+    uint64_t wire = text + (of->series ? of->series->block_len : 0) + SAMPLE_WIRE;
+    struct stripe *s = &d->stripe[of->series ? of->series->stripe : stripe_index(d, of->hash, of->spread)];
+    struct record_point *r = NULL;
+    latch_take(&s->lock);
+    gcw_status status = of->series ? GCW_OK : stripe_see(s, of->guard, block, of->hash);
+    if (status == GCW_OK)
+        r = stripe_room(d, s, size, wire, receipt, &status);
+    if (r) {
+        *r = (struct record_point){{size, RECORD_POINT},
+                                   of->series,
+                                   p->value_bits,
+                                   p->time_ms,
+                                   p->start_ms,
+                                   (uint32_t)block.n,
+                                   (uint32_t)p->histogram.n,
+                                   (uint32_t)p->bounds.n,
+                                   (uint32_t)p->exemplars.n};
+        char *to = r->text;
+        for (size_t i = 0; i < ARRAY_LEN(parts); to += parts[i++].n)
+            if (parts[i].n)
+                memcpy(to, parts[i].p, parts[i].n);
+        s->open->beyond |= p->histogram.n ? BEYOND_HISTOGRAMS : 0;
+        s->open->beyond |= p->bounds.n ? BEYOND_CUSTOM_BUCKETS : 0;
+        stripe_commit(s, size, wire, receipt);
+    }
+    latch_give(&s->lock);
+    return status;
+}
+
 gcw_status batch_entry(struct destination *d, struct interned *stream, struct view line, struct view metadata,
                        int64_t time_ns, struct gcw_receipt *receipt)
 {
@@ -226,6 +262,7 @@ void batch_release(struct destination *d, struct interned *label_set)
         struct record_release *r = (struct record_release *)(void *)(s->open->data + s->open->used);
         *r = (struct record_release){{size, RECORD_RELEASE}, label_set};
         s->open->used += size;
+        s->open->has_release = true;
     }
     latch_give(&s->lock);
     /* out of memory for 32 KiB: the label set stays until the table goes. Nothing points at it any more, so it leaks

@@ -9,7 +9,7 @@
 #define CHUNK_BYTES  (32 * KIB)
 #define CHUNK_SHARES 4
 
-enum record_kind { RECORD_SAMPLE, RECORD_SAMPLE_INLINE, RECORD_ENTRY, RECORD_METADATA, RECORD_RELEASE };
+enum record_kind { RECORD_SAMPLE, RECORD_SAMPLE_INLINE, RECORD_ENTRY, RECORD_METADATA, RECORD_RELEASE, RECORD_POINT };
 
 /* Head of every record; `size` counts the whole record and is a multiple of 8. */
 struct record {
@@ -47,6 +47,19 @@ struct record_metadata {
     char text[]; /* family, help, unit */
 };
 
+/* A sample or histogram with what goes beside it; its label block in `text` if there is no series. */
+struct record_point {
+    struct record head;
+    struct interned *series;
+    uint64_t value_bits;
+    int64_t time_ms, start_ms;
+    uint32_t block_len, histogram_len, bounds_len, exemplars_len;
+    char text[]; /* block, histogram, bounds, exemplars */
+};
+
+/* What a chunk has that remote write 1.0 may not be able to say. */
+enum beyond { BEYOND_HISTOGRAMS = 1, BEYOND_CUSTOM_BUCKETS = 2 };
+
 struct record_release {
     struct record head;
     struct interned *label_set;
@@ -60,7 +73,9 @@ struct chunk {
     uint64_t first_ms;   /* monotonic, when the first record came */
     uint32_t used, cap;
     uint32_t records; /* samples or entries */
+    uint32_t beyond;  /* enum beyond */
     uint32_t share_count;
+    bool has_release;
     struct receipt_share shares[CHUNK_SHARES];
     _Alignas(8) uint8_t data[];
 };
@@ -73,6 +88,7 @@ struct batch {
     uint64_t records;
     uint32_t route;
     gcw_signal signal;
+    const struct destination *destination;
     const char *tenant;
     uint16_t lane, lanes;
 };

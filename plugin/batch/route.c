@@ -181,6 +181,7 @@ static bool route_close(struct batcher *b, struct route *r)
             .records = r->records,
             .route = r->index,
             .signal = r->destination->signal,
+            .destination = r->destination,
             .tenant = r->destination->tenant,
             .lane = (uint16_t)(r->index - r->destination->route[0].index),
             .lanes = (uint16_t)r->destination->lanes,

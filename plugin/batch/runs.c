@@ -42,14 +42,12 @@ static struct run *run_of(struct runs *r, struct interned *stream)
     return &r->run[r->count - 1];
 }
 
-static bool gather(struct runs *r, const struct batch *batch, struct tally *t)
+static bool gather(struct runs *r, const struct batch *batch)
 {
     for (struct chunk *c = batch->first; c; c = c->next)
         for (uint32_t at = 0; at < c->used; at += chunk_record(c, at)->size) {
-            if (chunk_record(c, at)->kind != RECORD_ENTRY) {
-                t->releases++;
+            if (chunk_record(c, at)->kind != RECORD_ENTRY)
                 continue;
-            }
             struct record_entry *e = (struct record_entry *)(void *)(c->data + at);
             struct run *run = run_of(r, e->stream);
             if (!run)
@@ -164,7 +162,7 @@ bool runs_encode(struct runs *r, const struct batch *batch, enum protocol protoc
 {
     bool json = protocol == PROTOCOL_LOKI_JSON;
     r->count = 0;
-    bool ok = gather(r, batch, t) && (!json || loki_json_begin(out));
+    bool ok = gather(r, batch) && (!json || loki_json_begin(out));
     for (size_t i = 0; i < r->count; i++) {
         ok = ok && run_prepare(r, &r->run[i], t) &&
              (json ? put_json(out, &r->run[i], i == 0) : put_proto(out, &r->run[i]));

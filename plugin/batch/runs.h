@@ -6,7 +6,7 @@
 
 /* What a walk over a batch counts. */
 struct tally {
-    uint64_t records, metadata, releases;
+    uint64_t records, metadata;
     int64_t first_time, last_time;
 };
 

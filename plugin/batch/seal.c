@@ -7,6 +7,7 @@
 struct sealer {
     struct seal_config config;
     struct gzip *gzip;
+    struct rw2 *rw2; /* NULL until metrics are sealed in 2.0 */
     struct buf raw, packed;
     struct runs runs;
 };
@@ -37,24 +38,19 @@ void sealer_free(struct sealer *s)
     if (!s)
         return;
     gzip_free(s->gzip);
+    rw2_free(s->rw2);
     buf_free(&s->raw);
     buf_free(&s->packed);
     runs_free(&s->runs);
     free(s);
 }
 
-size_t sealer_scratch_bytes(const struct sealer *s) { return s->raw.cap + s->packed.cap + runs_bytes(&s->runs); }
+size_t sealer_scratch_bytes(const struct sealer *s)
+{
+    return s->raw.cap + s->packed.cap + runs_bytes(&s->runs) + (s->rw2 ? rw2_memory(s->rw2) : 0);
+}
 
 /* ---- metrics --------------------------------------------------------------------------------------------------- */
-
-static bool put_sample(struct sealer *s, struct view block, uint64_t bits, int64_t time_ms, struct tally *t)
-{
-    if (!buf_reserve(&s->raw, block.n + 32))
-        return false;
-    rw1_sample_put(&s->raw, block, bits, time_ms);
-    tally_time(t, time_ms);
-    return true;
-}
 
 static bool put_metadata(struct sealer *s, const struct record_metadata *m, struct tally *t)
 {
@@ -81,36 +77,109 @@ static void prefetch_ahead(const struct chunk *c, uint32_t at)
         __builtin_prefetch(p + 64 * line);
 }
 
-static bool encode_metrics(struct sealer *s, const struct batch *batch, struct tally *t)
+static bool put_sample(struct sealer *s, struct view block, uint64_t bits, int64_t time_ms)
 {
-    bool ok = true;
+    if (!buf_reserve(&s->raw, block.n + 32))
+        return false;
+    rw1_sample_put(&s->raw, block, bits, time_ms);
+    return true;
+}
+
+static struct point point_of(const struct record_point *r)
+{
+    const char *histogram = r->text + r->block_len, *bounds = histogram + r->histogram_len,
+               *exemplars = bounds + r->bounds_len;
+    return (struct point){r->value_bits,
+                          r->time_ms,
+                          r->start_ms,
+                          view_make(histogram, r->histogram_len),
+                          view_make(bounds, r->bounds_len),
+                          view_make(exemplars, r->exemplars_len)};
+}
+
+/* Some of the batch cannot be said in remote write 1.0: a part of a request can (sealed_part()), and tells of the rest.
+ */
+static bool beyond_1(const struct sealer *s, const struct batch *batch)
+{
+    uint32_t beyond = 0;
+    for (const struct chunk *c = batch->first; c; c = c->next)
+        beyond |= c->beyond;
+    return (beyond & BEYOND_CUSTOM_BUCKETS) || ((beyond & BEYOND_HISTOGRAMS) && s->config.no_histograms);
+}
+
+static bool encode_rw1(struct sealer *s, const struct chunk *c, uint32_t at, struct tally *t)
+{
+    const struct record *head = chunk_record(c, at);
+    if (head->kind == RECORD_SAMPLE) {
+        const struct record_sample *r = (const void *)head;
+        prefetch_ahead(c, at);
+        tally_time(t, r->time_ms);
+        return put_sample(s, interned_block(r->series), r->value_bits, r->time_ms);
+    }
+    if (head->kind == RECORD_SAMPLE_INLINE) {
+        const struct record_sample_inline *r = (const void *)head;
+        tally_time(t, r->time_ms);
+        return put_sample(s, view_make(r->block, r->block_len), r->value_bits, r->time_ms);
+    }
+    if (head->kind == RECORD_POINT) {
+        const struct record_point *r = (const void *)head;
+        struct point p = point_of(r);
+        tally_time(t, r->time_ms);
+        if (s->config.no_exemplars)
+            p.exemplars.n = 0;
+        return rw1_point_put(&s->raw, r->series ? interned_block(r->series) : view_make(r->text, r->block_len), &p);
+    }
+    return head->kind == RECORD_METADATA ? put_metadata(s, (const void *)head, t) : true;
+}
+
+/* Metadata goes with the series here: what is known of the families says it. */
+static bool encode_rw2(struct sealer *s, const struct chunk *c, uint32_t at, struct tally *t)
+{
+    const struct record *head = chunk_record(c, at);
+    if (head->kind == RECORD_SAMPLE) {
+        const struct record_sample *r = (const void *)head;
+        prefetch_ahead(c, at);
+        tally_time(t, r->time_ms);
+        return rw2_series(s->rw2, r->series) && rw2_sample(s->rw2, r->value_bits, r->time_ms, 0);
+    }
+    if (head->kind == RECORD_SAMPLE_INLINE) {
+        const struct record_sample_inline *r = (const void *)head;
+        tally_time(t, r->time_ms);
+        return rw2_series_block(s->rw2, view_make(r->block, r->block_len)) &&
+               rw2_sample(s->rw2, r->value_bits, r->time_ms, 0);
+    }
+    if (head->kind == RECORD_POINT) {
+        const struct record_point *r = (const void *)head;
+        const struct point p = point_of(r);
+        tally_time(t, r->time_ms);
+        return (r->series ? rw2_series(s->rw2, r->series)
+                          : rw2_series_block(s->rw2, view_make(r->text, r->block_len))) &&
+               rw2_point(s->rw2, &p);
+    }
+    return true;
+}
+
+static bool encode_metrics(struct sealer *s, const struct batch *batch, enum protocol protocol, struct tally *t)
+{
+    bool two = protocol == PROTOCOL_RW2;
+    uint32_t described = 0;
+    if (two && !s->rw2 && !(s->rw2 = rw2_new()))
+        return false;
+    bool ok = !two || rw2_begin(s->rw2, s->config.families, batch->destination);
     for (const struct chunk *c = batch->first; c && ok; c = c->next)
-        for (uint32_t at = 0; at < c->used && ok; at += chunk_record(c, at)->size) {
-            const struct record *head = chunk_record(c, at);
-            if (head->kind == RECORD_SAMPLE) {
-                const struct record_sample *r = (const void *)head;
-                prefetch_ahead(c, at);
-                ok = put_sample(s, interned_block(r->series), r->value_bits, r->time_ms, t);
-            } else if (head->kind == RECORD_SAMPLE_INLINE) {
-                const struct record_sample_inline *r = (const void *)head;
-                ok = put_sample(s, view_make(r->block, r->block_len), r->value_bits, r->time_ms, t);
-            } else if (head->kind == RECORD_METADATA) {
-                ok = put_metadata(s, (const void *)head, t);
-            } else {
-                ENSURE(head->kind == RECORD_RELEASE);
-                t->releases++;
-            }
-        }
+        for (uint32_t at = 0; at < c->used && ok; at += chunk_record(c, at)->size)
+            ok = two ? encode_rw2(s, c, at, t) : encode_rw1(s, c, at, t);
+    if (two && ok && t->records > 0)
+        ok = rw2_end(s->rw2, &s->raw, &described);
+    t->metadata += described;
     return ok;
 }
 
 /* ---- both ------------------------------------------------------------------------------------------------------ */
 
-static enum protocol protocol_of(const struct sealer *s, gcw_signal signal)
+static enum protocol protocol_of(const struct sealer *s, gcw_signal signal, enum protocol metrics)
 {
-    return signal == GCW_METRICS           ? PROTOCOL_RW1
-           : s->config.logs == SEAL_SNAPPY ? PROTOCOL_LOKI_PROTO
-                                           : PROTOCOL_LOKI_JSON;
+    return signal == GCW_METRICS ? metrics : s->config.logs == SEAL_SNAPPY ? PROTOCOL_LOKI_PROTO : PROTOCOL_LOKI_JSON;
 }
 
 static bool compress(struct sealer *s, gcw_signal signal, enum encoding *encoding, const struct buf **body)
@@ -154,7 +223,8 @@ static bool shares_take(struct sealed *out, const struct batch *batch)
     return true;
 }
 
-static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, const struct tally *t)
+static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, enum protocol protocol,
+                                  const struct tally *t)
 {
     enum encoding encoding;
     const struct buf *body;
@@ -168,7 +238,7 @@ static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, c
     out->batch_seq = batch->seq;
     out->route = batch->route;
     out->signal = batch->signal;
-    out->protocol = protocol_of(s, batch->signal);
+    out->protocol = protocol;
     out->encoding = encoding;
     out->tenant = batch->tenant;
     out->lane = batch->lane;
@@ -184,13 +254,18 @@ static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, c
     return out;
 }
 
-/* After the last record that can name them was encoded. */
-static void destroy_released(const struct batch *batch)
+/* After the last record that can name them was encoded. Chunks without any are not walked: their records have left the
+ * caches by now. */
+static void destroy_released(struct sealer *s, const struct batch *batch)
 {
     for (const struct chunk *c = batch->first; c; c = c->next)
-        for (uint32_t at = 0; at < c->used; at += chunk_record(c, at)->size)
-            if (chunk_record(c, at)->kind == RECORD_RELEASE)
-                intern_destroy(((const struct record_release *)(const void *)chunk_record(c, at))->label_set);
+        for (uint32_t at = 0; c->has_release && at < c->used; at += chunk_record(c, at)->size)
+            if (chunk_record(c, at)->kind == RECORD_RELEASE) {
+                struct interned *i = ((const struct record_release *)(const void *)chunk_record(c, at))->label_set;
+                if (i->symbol)
+                    rw2_forget(s->rw2, i);
+                intern_destroy(i);
+            }
 }
 
 /* An unusual batch (all control characters, a huge line) must not leave the scratch large for ever. */
@@ -200,21 +275,23 @@ static void scratch_trim(struct buf *b, size_t usual)
         buf_free(b);
 }
 
-bool sealer_seal(struct sealer *s, struct batch *batch, struct sealed **out)
+bool sealer_seal(struct sealer *s, struct batch *batch, enum protocol metrics, struct sealed **out)
 {
+    enum protocol protocol = protocol_of(s, batch->signal, metrics);
+    if (protocol == PROTOCOL_RW1 && beyond_1(s, batch))
+        protocol = PROTOCOL_RW2;
     struct tally t = {0};
     *out = NULL;
     s->raw.n = 0;
     bool ok = buf_reserve(&s->raw, batch->wire_bytes + 64);
-    ok = ok && (batch->signal == GCW_METRICS ? encode_metrics(s, batch, &t)
-                                             : runs_encode(&s->runs, batch, protocol_of(s, GCW_LOGS), &s->raw, &t));
+    ok = ok && (batch->signal == GCW_METRICS ? encode_metrics(s, batch, protocol, &t)
+                                             : runs_encode(&s->runs, batch, protocol, &s->raw, &t));
     if (ok && t.records + t.metadata > 0)
-        ok = (*out = sealed_make(s, batch, &t)) != NULL;
+        ok = (*out = sealed_make(s, batch, protocol, &t)) != NULL;
     if (!ok)
         return false;
     runs_commit(&s->runs);
-    if (t.releases > 0) /* else the walk would be for nothing, over memory that has left the caches */
-        destroy_released(batch);
+    destroy_released(s, batch);
     scratch_trim(&s->raw, MAX(batch->wire_bytes, 2 * MIB));
     scratch_trim(&s->packed, MAX(batch->wire_bytes, 2 * MIB));
     return true;

@@ -8,6 +8,15 @@ static void signals_text(char *out, size_t cap, unsigned signals)
     snprintf(out, cap, "%s%s%s", metrics ? "metrics" : "", metrics && logs ? ", " : "", logs ? "logs" : "");
 }
 
+/* What the row asks of remote write 2.0, behind the status. */
+static const char *const spoken_text[] = {
+    [SPOKEN_ANY] = "",
+    [SPOKEN_2] = " to 2.0",
+    [SPOKEN_2_COUNTED] = " to 2.0, with counts",
+    [SPOKEN_2_SILENT] = " to 2.0, without counts",
+    [SPOKEN_2_UNPROVEN] = " to 2.0, without counts as yet",
+};
+
 static void status_text(char *out, size_t cap, const struct answer_row *r)
 {
     static const char *const ends[] = {
@@ -15,9 +24,9 @@ static void status_text(char *out, size_t cap, const struct answer_row *r)
     if (r->end != END_ANSWERED)
         snprintf(out, cap, "%s", ends[r->end]);
     else if (r->status_min == r->status_max)
-        snprintf(out, cap, "%d", r->status_min);
+        snprintf(out, cap, "%d%s", r->status_min, spoken_text[r->spoken]);
     else
-        snprintf(out, cap, "%d..%d", r->status_min, r->status_max);
+        snprintf(out, cap, "%d..%d%s", r->status_min, r->status_max, spoken_text[r->spoken]);
 }
 
 void help_answers(FILE *out, bool markdown)
@@ -32,7 +41,7 @@ void help_answers(FILE *out, bool markdown)
               : "",
           out);
     for (size_t i = 0; i < count; i++) {
-        char signals[32], status[32];
+        char signals[32], status[64];
         const struct answer_row *r = &rows[i];
         signals_text(signals, sizeof signals, r->signals);
         status_text(status, sizeof status, r);

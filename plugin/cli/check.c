@@ -75,7 +75,7 @@ static bool exchange(struct check *c, const struct sealed *s, struct answer *a)
 
 static bool report(const struct endpoint *e, const struct sealed *s, const struct answer *a, uint64_t took_ms)
 {
-    struct verdict v = answer_judge(s, a, clock_unix_ms());
+    struct verdict v = answer_judge(s, a, false, clock_unix_ms());
     bool good = v.action == ACTION_DELIVERED;
     printf("%-8s %s%s%s: ", gcw_signal_name(e->signal), e->url, *e->tenant ? " tenant " : "", e->tenant);
     if (good)

@@ -17,7 +17,13 @@ const struct cli_command cli_commands[] = {
         "none or it is \"-\", and delivers every sample. A sample without a timestamp gets the time it was read.\n\n"
         "A line that cannot be parsed is named on standard error, counted and skipped. While the receiver is away "
         "input "
-        "is not read any further; nothing is dropped.",
+        "is not read any further; nothing is dropped.\n\n"
+        "With --scrape it polls endpoints instead, as Prometheus does: labels job and instance, the series up and "
+        "scrape_*, stale markers when a series vanishes, a scrape fails or the tool ends. A scrape is sent whole, with "
+        "others that come within metrics_batch_age. While the receiver is away what is oldest is dropped at "
+        "memory_limit; queue_dir keeps it. It runs until SIGINT or SIGTERM, and exits with 0 then.",
+        "gcw push metrics --url http://localhost:9090/api/v1/write --scrape node=http://localhost:9100/metrics "
+        "--interval 15s\n"
         "curl -s http://localhost:9100/metrics | gcw push metrics --url http://localhost:9090/api/v1/write\n"
         "gcw push metrics --url https://prometheus-prod-01.grafana.net/api/prom/push --tenant 123456 --token-file "
         "token "

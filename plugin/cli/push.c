@@ -105,7 +105,7 @@ bool push_option(struct push *p, const struct cli_option *o, const char *arg, bo
     return false;
 }
 
-int push_init(struct push *p, gcw_signal signal, const char *command, int argc, char **argv)
+int push_init(struct push *p, gcw_signal signal, const char *command, const char *overflow, int argc, char **argv)
 {
     *p = (struct push){.signal = signal, .end_timeout_ms = 60000, .signal_timeout_ms = 10000};
     p->settings = (struct settings){cli_command_named(command), gcw_config_new()};
@@ -113,7 +113,7 @@ int push_init(struct push *p, gcw_signal signal, const char *command, int argc, 
         return fail(p, "out of memory");
     /* the tool's own defaults, which file, environment and --set may change */
     if (set_key(p, "memory_limit", defaults[signal].memory_limit) != 0 ||
-        set_signal_key(p, "batch_bytes", defaults[signal].batch_bytes) != 0 || set_key(p, "overflow", "block") != 0 ||
+        set_signal_key(p, "batch_bytes", defaults[signal].batch_bytes) != 0 || set_key(p, "overflow", overflow) != 0 ||
         set_key(p, "log_level", "warn") != 0)
         return -1;
     return settings_load(&p->settings, argc, argv);
@@ -276,40 +276,56 @@ static int config_finish(struct push *p)
     char overflow[32];
     /* blocked appends come back now and then to look for signals */
     if (gcw_config_get(p->settings.config, "overflow", overflow, sizeof overflow) == GCW_OK &&
-        strcmp(overflow, "block") == 0)
+        (strcmp(overflow, "block") == 0 || strcmp(overflow, "drop_oldest") == 0))
         return set_key(p, "block_timeout", "200ms");
     return 0;
 }
 
-int push_run(struct push *p, const struct push_source *source, int files, char **file)
+int push_work(struct push *p, void (*work)(void *ctx), void *ctx)
 {
-    char dash[] = "-", *standard_input[] = {dash};
     gcw_error err;
-    char *data = malloc(READ_BYTES);
-    if (files == 0)
-        files = 1, file = standard_input;
     signals_catch();
-    if (!data || config_finish(p) != 0) {
-        free(data);
+    if (config_finish(p) != 0)
         return EXIT_USAGE;
-    }
     if (!(p->writer = gcw_writer_open(p->settings.config, NULL, &err))) {
         fail(p, err.text);
-        free(data);
         return EXIT_USAGE;
     }
-    bool ready = !source->ready || source->ready(source->ctx) == GCW_OK;
-    p->total_bytes = files_size(files, file);
     progress_start(p);
-    for (int i = 0; i < files && ready && !push_interrupted(); i++)
-        push_file(p, source, file[i], data);
-    free(data);
+    work(ctx);
     wait_for_delivery(p);
     gcw_stats stats;
     progress_stop(p);
     gcw_writer_close(p->writer, 0, &stats);
     summary_print(p, &stats);
-    return ready ? exit_code(p, &stats) : EXIT_INPUT;
+    return p->until_interrupted && push_interrupted() ? EXIT_ALL_DELIVERED : exit_code(p, &stats);
+}
+
+/* Files to read, one after the other. */
+struct reading {
+    struct push *push;
+    const struct push_source *source;
+    int files;
+    char **file, *data;
+};
+
+static void read_files(void *ctx)
+{
+    struct reading *r = ctx;
+    bool ready = !r->source->ready || r->source->ready(r->source->ctx) == GCW_OK;
+    r->push->unreadable = !ready;
+    for (int i = 0; i < r->files && ready && !push_interrupted(); i++)
+        push_file(r->push, r->source, r->file[i], r->data);
+}
+
+int push_run(struct push *p, const struct push_source *source, int files, char **file)
+{
+    char dash[] = "-", *standard_input[] = {dash};
+    struct reading r = {p, source, files ? files : 1, files ? file : standard_input, malloc(READ_BYTES)};
+    p->total_bytes = files_size(r.files, r.file);
+    int code = r.data ? push_work(p, read_files, &r) : EXIT_USAGE;
+    free(r.data);
+    return code;
 }
 
 void push_free(struct push *p)

@@ -31,6 +31,9 @@ struct push {
     uint64_t total_bytes; /* 0 = not known */
     uint64_t malformed, refused, told;
     bool unreadable;
+    bool until_interrupted; /* being interrupted is how it ends: the exit code does not speak of what became of records
+                             */
+    uint64_t flush_ms;      /* scraping: how long a scrape may wait for others to share its request */
 
     /* progress thread */
     pthread_t thread;
@@ -71,10 +74,13 @@ struct push_source {
 
 /* True if the option was one of PUSH_OPTIONS; *failed says whether its argument was bad (told on standard error). */
 bool push_option(struct push *p, const struct cli_option *o, const char *arg, bool *failed);
-/* Loads files and environment; the command line's other options follow by cli_parse(). */
-int push_init(struct push *p, gcw_signal signal, const char *command, int argc, char **argv);
+/* Loads files and environment; the command line's other options follow by cli_parse(). `overflow` is the default of
+ * that option. */
+int push_init(struct push *p, gcw_signal signal, const char *command, const char *overflow, int argc, char **argv);
 void push_free(struct push *p);
-/* Everything from the parsed options to the exit code. */
+/* Everything from the parsed options to the exit code: `work` runs while the writer is open. */
+int push_work(struct push *p, void (*work)(void *ctx), void *ctx);
+/* The same, with files to read. */
 int push_run(struct push *p, const struct push_source *source, int files, char **file);
 
 /* Names a skipped line; the first ten are told, the rest counted. */

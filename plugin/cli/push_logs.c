@@ -22,8 +22,13 @@ static const struct cli_option options[] = {
      "delivered as it is"},
     {"transactions", 0, NULL, "Input",
      "the same for lines between BEGIN TRANSACTION and COMMIT TRANSACTION: each is answered with DEFER_COMMIT, and the "
-     "commit with OK once all are safe (rsyslog's omprog with confirmMessages and useTransactions). With queue_dir a "
-     "transaction that kill -9 cut short is taken up again"},
+     "commit with OK once all are safe (rsyslog's omprog with confirmMessages and useTransactions). With queue_dir "
+     "they "
+     "are safe as soon as they are in a journal there, which is taken up again after kill -9"},
+    {"journal", 0, NULL, "Input",
+     "with queue_dir: write lines to a journal there as soon as they are read, and take up after kill -9 what an "
+     "earlier "
+     "run left in it; then that costs only what still stood in the pipe (syslog-ng's program())"},
     PUSH_OPTIONS,
 };
 
@@ -33,9 +38,8 @@ const struct cli_option *push_logs_options(size_t *count)
     return options;
 }
 
-#define KEYS_MAX        64
-#define CONFIRM_END_MS  3000
-#define TRANSACTION_FEW 1000 /* lines; from here on a commit waits for nothing but the disk or the receiver */
+#define KEYS_MAX       64
+#define CONFIRM_END_MS 3000
 
 struct logs {
     struct push push;
@@ -49,8 +53,9 @@ struct logs {
     int64_t now_ns;     /* when the piece at hand was read */
     int64_t last_ns;
     struct buf mended;
-    bool confirms, transactions;
+    bool confirms, transactions, journal, journal_failing;
     struct confirm confirm;
+    gcw_receipt *receipt; /* of the line at hand */
     uint64_t unconfirmed; /* lines of the piece at hand, with --confirm */
     gcw_status failed;    /* of the line at hand: it was not taken, and should come again */
 };
@@ -86,6 +91,10 @@ static int set(void *ctx, const struct cli_option *o, const char *arg)
         l->push.summary = SUMMARY_NONE;
         return 0;
     }
+    if (strcmp(o->name, "journal") == 0) {
+        l->journal = true;
+        return 0;
+    }
     l->is_json = true;
     if (strcmp(o->name, "timestamp-key") == 0)
         l->json.time_key = arg;
@@ -111,7 +120,7 @@ static int64_t now_unique(struct logs *l)
 
 static gcw_status append(struct logs *l, const struct json_line *j, int64_t time_ns, gcw_error *err)
 {
-    gcw_receipt *receipt = l->confirm.receipt;
+    gcw_receipt *receipt = l->receipt;
     if (j->label_count > 0)
         return gcw_entry_write(l->push.writer, j->labels, j->label_count, j->line.p, j->line.n, time_ns, j->metadata,
                                j->metadata_count, receipt, err);
@@ -181,13 +190,19 @@ static void on_line(void *ctx, uint64_t number, struct view line, bool cut)
                                            : gcw_strerror(status));
 }
 
+static gcw_status receipt_take(struct logs *l)
+{
+    l->receipt = confirm_receipt(&l->confirm);
+    return l->receipt ? GCW_OK : GCW_ERR_NOMEM;
+}
+
 /* ---- --confirm: one receipt for each piece that is read ---------------------------------------------------------- */
 
 /* Lines that can never be delivered (refused, rejected) are confirmed too: to hand them over again would not help, and
  * they are told and counted. */
 static gcw_status answer_piece(struct logs *l)
 {
-    bool safe = confirm_commit(&l->confirm, 0) && l->failed == GCW_OK;
+    bool safe = confirm_wait(&l->confirm) && l->failed == GCW_OK;
     bool heard = true;
     for (; l->unconfirmed > 0; l->unconfirmed--)
         heard = confirm_say(&l->confirm, safe ? "OK" : "not delivered") && heard;
@@ -206,19 +221,18 @@ static const char *transaction_line(struct logs *l, uint64_t number, struct view
     }
     if (view_is(line, "COMMIT TRANSACTION")) {
         l->confirm.in_transaction = false;
-        return confirm_commit(&l->confirm, TRANSACTION_FEW) ? "OK" : "not delivered";
+        return confirm_commit(&l->confirm) ? "OK" : "not delivered";
     }
-    l->failed = confirm_begin(&l->confirm);
-    if (l->failed == GCW_OK && l->confirm.in_transaction)
+    l->failed = receipt_take(l);
+    if (l->failed == GCW_OK)
         l->failed = confirm_journal(&l->confirm, line);
     if (l->failed == GCW_OK)
         on_line(l, number, line, cut);
     if (l->failed != GCW_OK)
         return gcw_strerror(l->failed);
-    l->confirm.records++;
     if (l->confirm.in_transaction)
         return "DEFER_COMMIT";
-    return confirm_commit(&l->confirm, 0) ? "OK" : "not delivered";
+    return confirm_commit(&l->confirm) ? "OK" : "not delivered";
 }
 
 static void on_transaction_line(void *ctx, uint64_t number, struct view line, bool cut)
@@ -229,6 +243,20 @@ static void on_transaction_line(void *ctx, uint64_t number, struct view line, bo
     if (!push_interrupted())
         confirm_say(&l->confirm, answer);
 }
+
+/* ---- --journal --------------------------------------------------------------------------------------------------- */
+
+static void on_journal_line(void *ctx, uint64_t number, struct view line, bool cut)
+{
+    struct logs *l = ctx;
+    bool failing = confirm_journal(&l->confirm, line) != GCW_OK;
+    if (failing && !l->journal_failing)
+        fail("the journal in queue_dir cannot be written: lines go on without it");
+    l->journal_failing = failing;
+    on_line(l, number, line, cut);
+}
+
+/* ---- what an earlier process left -------------------------------------------------------------------------------- */
 
 static void on_leftover_line(void *ctx, uint64_t number, struct view line, bool cut)
 {
@@ -243,11 +271,12 @@ static gcw_status take_up(struct logs *l)
     struct buf left = {0};
     struct lines lines = {.max_bytes = 16 * MIB};
     gcw_status status = confirm_leftover(&l->confirm, &left);
+    l->now_ns = gcw_now_ns();
     if (status == GCW_OK && left.n > 0)
-        status = confirm_begin(&l->confirm);
+        status = receipt_take(l);
     if (status == GCW_OK && left.n > 0)
         status = lines_feed(&lines, (const char *)left.p, left.n, on_leftover_line, l);
-    if (status == GCW_OK && !confirm_commit(&l->confirm, 0))
+    if (status == GCW_OK && !confirm_wait(&l->confirm))
         status = GCW_ERR_IO;
     buf_free(&left);
     lines_free(&lines);
@@ -261,17 +290,24 @@ static gcw_status ready(void *ctx)
     struct logs *l = ctx;
     char dir[4096] = "";
     gcw_error err = {.code = GCW_OK};
-    if (!l->confirms)
+    if (!l->confirms && !l->journal)
         return GCW_OK;
     gcw_config_get(l->push.settings.config, "queue_dir", dir, sizeof dir);
-    gcw_status status = confirm_open(&l->confirm, l->push.writer, l->transactions && *dir ? dir : NULL, &err);
+    gcw_status status =
+        confirm_open(&l->confirm, l->push.writer, (l->transactions || l->journal) && *dir ? dir : NULL, &err);
+    if (status == GCW_OK && l->journal && !*dir)
+        status = error_set(&err, GCW_ERR_INVALID, "--journal needs queue_dir");
     if (status == GCW_OK)
         status = take_up(l);
     if (status != GCW_OK)
         fail(*err.text ? err.text : gcw_strerror(status));
     l->failed = GCW_OK;
     l->unconfirmed = 0;
-    return status == GCW_OK && confirm_say(&l->confirm, "OK") ? GCW_OK : GCW_ERR_IO;
+    l->receipt = NULL;
+    l->confirm.silent = !l->confirms;
+    if (status != GCW_OK || !l->confirms)
+        return status;
+    return confirm_say(&l->confirm, "OK") ? GCW_OK : GCW_ERR_IO;
 }
 
 static gcw_status begin(void *ctx, const char *head, size_t head_len, const char *tail, size_t tail_len)
@@ -289,22 +325,28 @@ static gcw_status feed(void *ctx, const char *data, size_t n)
     l->now_ns = gcw_now_ns();
     if (l->transactions)
         return lines_feed(&l->lines, data, n, on_transaction_line, l);
-    gcw_status status = l->confirms ? confirm_begin(&l->confirm) : GCW_OK;
+    gcw_status status = l->confirms || l->journal ? receipt_take(l) : GCW_OK;
     if (status == GCW_OK)
-        status = lines_feed(&l->lines, data, n, on_line, l);
+        status = lines_feed(&l->lines, data, n, l->journal ? on_journal_line : on_line, l);
+    if (status == GCW_OK && l->journal)
+        confirm_turn(&l->confirm);
     return status == GCW_OK && l->confirms ? answer_piece(l) : status;
 }
 
-/* What is left of an open transaction stays in the journal: it was not committed. */
 static gcw_status end(void *ctx)
 {
     struct logs *l = ctx;
-    if (push_interrupted() || l->transactions)
-        return GCW_OK;
-    gcw_status status = l->confirms ? confirm_begin(&l->confirm) : GCW_OK;
-    if (status == GCW_OK)
-        status = lines_end(&l->lines, on_line, l);
-    return status == GCW_OK && l->confirms ? answer_piece(l) : status;
+    gcw_status status = GCW_OK;
+    l->receipt = NULL;
+    if (!push_interrupted() && !l->transactions) {
+        status = l->confirms ? receipt_take(l) : GCW_OK;
+        if (status == GCW_OK)
+            status = lines_end(&l->lines, on_line, l);
+        if (status == GCW_OK && l->confirms)
+            status = answer_piece(l);
+    }
+    confirm_finish(&l->confirm, CONFIRM_END_MS);
+    return status;
 }
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
@@ -348,10 +390,11 @@ static void hurry(struct logs *l)
 
 int push_logs_main(int argc, char **argv)
 {
-    struct logs l = {.confirm = {.journal = -1}};
+    struct logs l = {.stream = NULL};
     const struct push_source source = {&l, ready, begin, feed, end};
     int code = EXIT_USAGE;
-    if (push_init(&l.push, GCW_LOGS, "push logs", argc, argv) == 0) {
+    confirm_init(&l.confirm);
+    if (push_init(&l.push, GCW_LOGS, "push logs", "block", argc, argv) == 0) {
         int first = cli_parse(l.push.settings.command, argc, argv, set, &l);
         hurry(&l);
         if (first >= 0 && json_open(&l) == 0 && default_label(&l) == 0)

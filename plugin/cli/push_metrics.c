@@ -1,13 +1,13 @@
 /* gcw push metrics: exposition text to samples. */
 #include <stdlib.h>
 
-#include "cli/push.h"
-#include "input/input.h"
+#include "cli/scrape/scrape.h"
 #include "writer/writer.h"
 
 static const struct cli_option options[] = {
     {"format", 'f', "FORMAT", "Input",
      "text (Prometheus 0.0.4), openmetrics, or auto (default: by what the input holds)"},
+    SCRAPE_OPTIONS,
     PUSH_OPTIONS,
 };
 
@@ -19,9 +19,11 @@ const struct cli_option *push_metrics_options(size_t *count)
 
 struct metrics {
     struct push push;
+    struct scrape_options scrape;
     enum { FORMAT_AUTO, FORMAT_TEXT, FORMAT_OPENMETRICS } format;
     struct exposition *parser;
     struct sample_source *samples;
+    bool aside;     /* the last sample went another way than through `samples` */
     int64_t now_ms; /* time of samples without one: when their piece was read */
 };
 
@@ -30,7 +32,7 @@ static int set(void *ctx, const struct cli_option *o, const char *arg)
     struct metrics *m = ctx;
     static const char *const formats[] = {"auto", "text", "openmetrics"};
     bool failed = false;
-    if (push_option(&m->push, o, arg, &failed))
+    if (push_option(&m->push, o, arg, &failed) || scrape_option(&m->scrape, &m->push.settings, o, arg, &failed))
         return failed ? -1 : 0;
     for (size_t i = 0; i < ARRAY_LEN(formats); i++)
         if (strcmp(arg, formats[i]) == 0) {
@@ -44,14 +46,28 @@ static int set(void *ctx, const struct cli_option *o, const char *arg)
 /* ---- parser to writer ----------------------------------------------------------------------------------------------
  */
 
+/* What the exposition's line has beside the number. */
+static gcw_status exemplar_write(struct metrics *m, const struct exposition_sample *s, gcw_error *err)
+{
+    int64_t time_ms = s->has_time ? s->time_ms : m->now_ms;
+    gcw_exemplar e = {s->exemplar_labels, s->exemplar_label_count, 0,
+                      s->exemplar_has_time ? s->exemplar_time_ms : time_ms};
+    const gcw_point point = {.time_ms = time_ms, .value_bits = s->value_bits, .exemplars = &e, .exemplar_count = 1};
+    memcpy(&e.value, &s->exemplar_bits, sizeof e.value);
+    return gcw_point_write(m->push.writer, s->labels, s->count, &point, NULL, err);
+}
+
 static void on_sample(void *ctx, const struct exposition_sample *s)
 {
     struct metrics *m = ctx;
     gcw_error err;
     gcw_status status;
+    bool again = s->again && !m->aside; /* the source has seen the sample before */
+    m->aside = s->has_exemplar;
     do
-        status = sample_source_write(m->samples, s->labels, s->count, s->again, s->value_bits,
-                                     s->has_time ? s->time_ms : m->now_ms, &err);
+        status = s->has_exemplar ? exemplar_write(m, s, &err)
+                                 : sample_source_write(m->samples, s->labels, s->count, again, s->value_bits,
+                                                       s->has_time ? s->time_ms : m->now_ms, &err);
     while (status == GCW_ERR_TIMEOUT && !push_interrupted()); /* the budget is used up: wait on, unless asked to stop */
     if (status != GCW_OK && status != GCW_ERR_DROPPED)
         push_refused(&m->push, s->line, status == GCW_ERR_TIMEOUT ? "not read any more: interrupted" : err.text);
@@ -100,15 +116,45 @@ static gcw_status end(void *ctx)
     return push_interrupted() ? GCW_OK : exposition_end(m->parser);
 }
 
+/* ---- start ------------------------------------------------------------------------------------------------------- */
+
+static void scrape(void *ctx)
+{
+    struct metrics *m = ctx;
+    scrape_run(&m->scrape, &m->push);
+}
+
+static int run(struct metrics *m, int files, char **file)
+{
+    const struct push_source source = {m, NULL, begin, feed, end};
+    if (m->scrape.count == 0)
+        return push_run(&m->push, &source, files, file);
+    if (files > 0) {
+        settings_fail(&m->push.settings, "--scrape: no files beside it");
+        return EXIT_USAGE;
+    }
+    m->push.until_interrupted = true;
+    return scrape_prepare(&m->scrape, &m->push) == 0 ? push_work(&m->push, scrape, m) : EXIT_USAGE;
+}
+
+/* A target can't be told to wait while the receiver is away: the newest samples are worth more than the oldest. */
+static bool scrapes(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--scrape") == 0 || strncmp(argv[i], "--scrape=", 9) == 0)
+            return true;
+    return false;
+}
+
 int push_metrics_main(int argc, char **argv)
 {
-    struct metrics m = {.format = FORMAT_AUTO};
-    const struct push_source source = {&m, NULL, begin, feed, end};
+    struct metrics m = {.format = FORMAT_AUTO, .scrape = {.job = "gcw", .interval_ms = 15000}};
+    const char *overflow = scrapes(argc, argv) ? "drop_oldest" : "block";
     int code = EXIT_USAGE;
-    if (push_init(&m.push, GCW_METRICS, "push metrics", argc, argv) == 0) {
+    if (push_init(&m.push, GCW_METRICS, "push metrics", overflow, argc, argv) == 0) {
         int first = cli_parse(m.push.settings.command, argc, argv, set, &m);
         if (first >= 0)
-            code = push_run(&m.push, &source, argc - first, argv + first);
+            code = run(&m, argc - first, argv + first);
     }
     exposition_free(m.parser);
     sample_source_free(m.samples);

@@ -5,13 +5,21 @@
 
 const char *protocol_content_type(enum protocol p)
 {
-    /* The bare form: parameters are legal since remote write 2.0 only */
-    static const char *const type[] = {
+    /* The bare form for 1.0: parameters are legal since remote write 2.0 only. No blank behind the semicolon: receivers
+     * split there without trimming, and would take the body for 1.0. */
+    static const char *const type[PROTOCOLS] = {
         [PROTOCOL_RW1] = "application/x-protobuf",
+        [PROTOCOL_RW2] = "application/x-protobuf;proto=io.prometheus.write.v2.Request",
         [PROTOCOL_LOKI_JSON] = "application/json",
         [PROTOCOL_LOKI_PROTO] = "application/x-protobuf",
     };
     return type[p];
+}
+
+const char *protocol_version(enum protocol p)
+{
+    static const char *const version[PROTOCOLS] = {[PROTOCOL_RW1] = "0.1.0", [PROTOCOL_RW2] = "2.0.0"};
+    return version[p];
 }
 
 const char *encoding_name(enum encoding e)

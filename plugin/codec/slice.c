@@ -1,9 +1,9 @@
-/* A part of a sealed request as a request of its own: for receivers that take less at a time. Reads only what this
- * library writes; anything else is told as broken. */
+/* A part of a sealed request as a request of its own: for receivers that take less at a time, or an older protocol
+ * only. Reads only what this library writes; anything else is told as broken. */
 #include <stdlib.h>
 #include <zlib.h>
 
-#include "codec/codec.h"
+#include "codec/slice.h"
 
 /* ---- unpacking -------------------------------------------------------------------------------------------------- */
 
@@ -34,45 +34,21 @@ static bool unpack_none(const struct sealed *s, struct buf *raw)
 
 /* ---- remote write 1.0: each sample is a TimeSeries of its own --------------------------------------------------- */
 
-struct range {
-    uint32_t from, end, at; /* records wanted, and the number of the next one met */
-};
-
-static bool wanted(struct range *r)
+static bool slice_rw1(const struct buf *raw, struct range *r, struct buf *out)
 {
-    uint32_t at = r->at++;
-    return at >= r->from && at < r->end;
-}
-
-static bool varint_get(const uint8_t **p, const uint8_t *end, uint64_t *v)
-{
-    *v = 0;
-    for (unsigned shift = 0; *p < end && shift < 64; shift += 7) {
-        uint8_t b = *(*p)++;
-        *v |= (uint64_t)(b & 0x7f) << shift;
-        if (!(b & 0x80))
-            return true;
-    }
-    return false;
-}
-
-static bool slice_rw1(const struct buf *raw, struct range *r, struct buf *out, uint32_t *metadata)
-{
-    enum { TIMESERIES = 0x0a, METADATA = 0x1a };
-    const uint8_t *p = raw->p, *end = raw->p + raw->n;
-    while (p < end) {
-        const uint8_t *start = p;
-        uint8_t key = *p++;
-        uint64_t len;
-        if ((key != TIMESERIES && key != METADATA) || !varint_get(&p, end, &len) || len > (uint64_t)(end - p))
+    enum { TIMESERIES = 1, METADATA = 3 };
+    struct wire w = wire_of(raw->p, raw->n);
+    struct wire_field f;
+    bool broken = false;
+    while (wire_next(&w, &f, &broken)) {
+        if (f.type != WIRE_BYTES || (f.number != TIMESERIES && f.number != METADATA))
             return false;
-        p += len;
-        bool take = key == METADATA ? r->from == 0 : wanted(r);
-        *metadata += key == METADATA && take;
-        if (take && !buf_append(out, start, (size_t)(p - start)))
-            return false;
+        bool take = f.number == METADATA ? r->from == 0 : range_has(r);
+        r->metadata += f.number == METADATA && take;
+        if (take && !buf_append(out, f.start, (size_t)(w.p - f.start)))
+            return range_nomem(r);
     }
-    return true;
+    return !broken;
 }
 
 /* ---- Loki JSON, in the one form that loki_json.c writes --------------------------------------------------------- */
@@ -133,7 +109,7 @@ static bool slice_stream(struct json *j, struct range *r, struct buf *out, unsig
             return false;
         more = j->p < j->end && *j->p == ',';
         j->p += more;
-        if (!wanted(r))
+        if (!range_has(r))
             continue;
         bool ok = any ? buf_puts(out, ",")
                       : (*streams == 0 || buf_puts(out, ",")) && buf_puts(out, "{\"stream\":") &&
@@ -146,12 +122,11 @@ static bool slice_stream(struct json *j, struct range *r, struct buf *out, unsig
     return expect(j, "]}") && (!any || buf_puts(out, "]}"));
 }
 
-static bool slice_loki(const struct buf *raw, struct range *r, struct buf *out, uint32_t *metadata)
+static bool slice_loki(const struct buf *raw, struct range *r, struct buf *out)
 {
     struct json j = {(const char *)raw->p, (const char *)raw->p + raw->n};
     unsigned streams = 0;
     bool more = true;
-    (void)metadata;
     if (!expect(&j, "{\"streams\":[") || !buf_puts(out, "{\"streams\":["))
         return false;
     while (more) {
@@ -167,11 +142,13 @@ static bool slice_loki(const struct buf *raw, struct range *r, struct buf *out, 
 
 static bool field_get(const uint8_t **p, const uint8_t *end, uint8_t key, struct view *out)
 {
-    uint64_t len;
-    if (*p == end || *(*p)++ != key || !varint_get(p, end, &len) || len > (uint64_t)(end - *p))
+    struct wire w = {*p, end};
+    struct wire_field f;
+    bool broken = false;
+    if (!wire_next(&w, &f, &broken) || *f.start != key)
         return false;
-    *out = view_make((const char *)*p, (size_t)len);
-    *p += len;
+    *out = view_make((const char *)f.bytes.p, wire_left(f.bytes));
+    *p = w.p;
     return true;
 }
 
@@ -189,7 +166,7 @@ static bool slice_proto_stream(struct view stream, struct range *r, struct buf *
         const uint8_t *entry = p;
         if (!field_get(&p, end, ENTRY, &field))
             return false;
-        if (!wanted(r))
+        if (!range_has(r))
             continue;
         first = first ? first : entry;
         last = p;
@@ -200,11 +177,10 @@ static bool slice_proto_stream(struct view stream, struct range *r, struct buf *
     return buf_append(out, head, n) && buf_append(out, start, labels) && buf_append(out, first, entries);
 }
 
-static bool slice_proto(const struct buf *raw, struct range *r, struct buf *out, uint32_t *metadata)
+static bool slice_proto(const struct buf *raw, struct range *r, struct buf *out)
 {
     const uint8_t *p = raw->p, *end = p + raw->n;
     struct view stream;
-    (void)metadata;
     while (p < end)
         if (!field_get(&p, end, 0x0a, &stream) || !slice_proto_stream(stream, r, out))
             return false;
@@ -218,8 +194,14 @@ static const struct {
 } unpackers[ENCODINGS] = {
     [ENCODING_NONE] = {unpack_none}, [ENCODING_SNAPPY] = {unpack_snappy}, [ENCODING_GZIP] = {unpack_gzip}};
 
-static bool (*const slicers[PROTOCOLS])(const struct buf *, struct range *, struct buf *, uint32_t *) = {
-    [PROTOCOL_RW1] = slice_rw1, [PROTOCOL_LOKI_JSON] = slice_loki, [PROTOCOL_LOKI_PROTO] = slice_proto};
+/* From which protocol to which. */
+static bool (*const slicers[PROTOCOLS][PROTOCOLS])(const struct buf *, struct range *, struct buf *) = {
+    [PROTOCOL_RW1][PROTOCOL_RW1] = slice_rw1,
+    [PROTOCOL_RW2][PROTOCOL_RW2] = slice_rw2,
+    [PROTOCOL_RW2][PROTOCOL_RW1] = rw2_as_rw1,
+    [PROTOCOL_LOKI_JSON][PROTOCOL_LOKI_JSON] = slice_loki,
+    [PROTOCOL_LOKI_PROTO][PROTOCOL_LOKI_PROTO] = slice_proto,
+};
 
 static bool pack(enum encoding e, const struct buf *raw, struct buf *packed, const struct buf **body)
 {
@@ -242,10 +224,16 @@ static bool pack(enum encoding e, const struct buf *raw, struct buf *packed, con
     return true;
 }
 
-uint64_t slice_memory(const struct sealed *s) { return 2 * (uint64_t)s->raw_len + s->raw_len / 6 + 8 * KIB; }
+/* The body before compression, as much again for the part, its compression. With symbols two tables of them, which take
+ * at least three bytes each in the body, and what another protocol may take more of. */
+uint64_t part_memory(enum protocol from, uint64_t raw_len)
+{
+    uint64_t plain = 2 * raw_len + raw_len / 6 + 8 * KIB;
+    return from == PROTOCOL_RW2 ? plain + 3 * raw_len + 2 * PART_LEAST : plain;
+}
 
-static struct sealed *slice_make(const struct sealed *s, const struct range *r, uint32_t metadata,
-                                 const struct buf *raw, struct buf *packed)
+static struct sealed *part_make(const struct sealed *s, const struct part *p, const struct range *r,
+                                const struct buf *raw, struct buf *packed)
 {
     const struct buf *body;
     struct sealed *out = pack(s->encoding, raw, packed, &body) ? sealed_blank(body->n) : NULL;
@@ -258,27 +246,35 @@ static struct sealed *slice_make(const struct sealed *s, const struct range *r, 
     out->disk_segment = 0;
     out->shares = NULL;
     out->share_count = 0;
-    out->records = r->end - r->from;
-    out->metadata = metadata;
+    out->protocol = p->protocol;
+    out->records = p->count - p->unsaid;
+    out->metadata = r->metadata;
     out->raw_len = (uint32_t)raw->n;
     out->charge = sizeof *out + out->len;
     return out;
 }
 
-struct sealed *sealed_slice(const struct sealed *s, uint32_t from, uint32_t count, bool *broken)
+struct sealed *sealed_part(const struct sealed *s, struct part *p)
 {
-    ENSURE(count > 0 && from <= s->records && count <= s->records - from);
+    ENSURE(p->count > 0 && p->from <= s->records && p->count <= s->records - p->from);
     struct buf raw = {0}, part = {0}, packed = {0};
-    struct range r = {from, from + count, 0};
+    struct range r = {.from = p->from,
+                      .end = p->from + p->count,
+                      .at_most = MAX(s->raw_len, PART_LEAST),
+                      .no_histograms = p->no_histograms,
+                      .no_exemplars = p->no_exemplars};
     struct sealed *out = NULL;
-    uint32_t metadata = 0;
-    *broken = false;
+    p->broken = false;
+    p->unsaid = 0;
     if (buf_reserve(&raw, MAX(s->raw_len, 1u)) && buf_reserve(&part, MAX(s->raw_len, 1u))) {
-        *broken = !unpackers[s->encoding].unpack(s, &raw) || !slicers[s->protocol](&raw, &r, &part, &metadata) ||
-                  r.at != s->records;
+        bool ok = unpackers[s->encoding].unpack(s, &raw) && slicers[s->protocol][p->protocol] &&
+                  slicers[s->protocol][p->protocol](&raw, &r, &part);
+        p->broken = !r.nomem && (!ok || r.at != s->records);
+        p->count = r.end - r.from;
+        p->unsaid = r.unsaid;
         buf_free(&raw);
-        if (!*broken)
-            out = slice_make(s, &r, metadata, &part, &packed);
+        if (!p->broken && !r.nomem && p->count > p->unsaid)
+            out = part_make(s, p, &r, &part, &packed);
     }
     buf_free(&raw);
     buf_free(&part);

@@ -37,8 +37,9 @@ struct gcw_config {
     bool logs_unique_times;
     uint64_t logs_max_past_ms, logs_max_future_ms; /* 0 = no bound */
     int logs_window_policy;                        /* enum window_policy */
+    int metrics_protocol;                          /* enum metrics_protocol */
     uint64_t compression_level;
-    bool metrics_metadata;
+    bool metrics_metadata, metrics_native_histograms, metrics_exemplars;
 
     uint64_t memory_limit;
     int overflow;

@@ -36,6 +36,7 @@
 #define DAY    (24 * HOUR)
 
 static const char *const auths[] = {"auto", "basic", "tenant", "bearer", "none", NULL};
+static const char *const metrics_protocols[] = {"auto", "1.0", "2.0", NULL};
 static const char *const cleartexts[] = {"refuse", "allow", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const http_versions[] = {"auto", "1.1", "2", NULL};
@@ -70,6 +71,10 @@ const struct option_row option_rows[] = {
          "X-Scope-OrgID, bearer the token alone; auto chooses by what is given: basic, bearer, tenant or none."),
     LIST("metrics_labels", "name=value,...", DEST, signal[GCW_METRICS].labels,
          "Labels added to every series that does not have them; a backslash before a comma keeps it in the value."),
+    ENUM("metrics_protocol", "auto", "auto|1.0|2.0", metrics_protocols, 0, false, DEST, metrics_protocol,
+         "Version of remote write: auto offers 2.0, sends the same data again in 1.0 where the receiver shows that it "
+         "does not know 2.0, and offers that again after an hour or more; 2.0 holds data for a receiver that knows 1.0 "
+         "alone."),
     STRING("logs_url", "", "http or https URL", DEST, signal[GCW_LOGS].url,
            "Where logs are pushed: the receiver's Loki push URL; a URL without a path gets /loki/api/v1/push."),
     STRING("logs_tenant", "", "letters, digits and !-_.*'(), at most 150", DEST, signal[GCW_LOGS].tenant,
@@ -138,6 +143,10 @@ const struct option_row option_rows[] = {
          "Compression of logs requests in JSON."),
     INT("compression_level", 1, 1, 9, BATCH, compression_level,
         "gzip level; 1 costs least and already takes logs to a fifth or less."),
+    BOOL("metrics_native_histograms", "on", BATCH, metrics_native_histograms,
+         "Send native histograms in remote write 1.0 too; off: those end as rejected there. 2.0 always has them."),
+    BOOL("metrics_exemplars", "on", BATCH, metrics_exemplars,
+         "Send exemplars in remote write 1.0 too; off: they are left out there. 2.0 always has them."),
     BOOL("metrics_metadata", "on", BATCH, metrics_metadata,
          "Send type, help and unit of metric families, once each and when they change."),
 

@@ -17,75 +17,95 @@
     "check the URL: remote write is usually /api/prom/push (Grafana Cloud), /api/v1/push (Mimir) or /api/v1/write "    \
     "(Prometheus), Loki /loki/api/v1/push"
 
+#define CHECK_PROTOCOL "set metrics_protocol to auto or 1.0"
+
 static const struct answer_row rows[] = {
-    {METRICS, END_ANSWERED, 202, 202, NULL, ACTION_DELIVERED,
+    {METRICS, END_ANSWERED, 200, 299, NULL, SPOKEN_2_SILENT, ACTION_FALL_BACK,
+     "a success without the counts that come with remote write 2.0: taken for a 1.0 receiver that found nothing in it",
+     CHECK_PROTOCOL, "Remote-Write 2.0, Required Written Response Headers"},
+    {METRICS, END_ANSWERED, 202, 202, NULL, SPOKEN_ANY, ACTION_DELIVERED,
      "accepted; Mimir says 202 when it leaves the data to another replica", NULL,
      "grafana/mimir pkg/distributor/push.go"},
-    {METRICS, END_ANSWERED, 200, 299, NULL, ACTION_DELIVERED, "accepted", NULL, "Remote-Write 1.0, Retries & backoff"},
-    {LOGS, END_ANSWERED, 204, 204, NULL, ACTION_DELIVERED, "accepted", NULL, "grafana/loki pkg/distributor/http.go"},
-    {LOGS, END_ANSWERED, 200, 200, NULL, ACTION_DELIVERED, "accepted, by a proxy's word", NULL,
+    {METRICS, END_ANSWERED, 200, 299, NULL, SPOKEN_2_COUNTED, ACTION_DELIVERED,
+     "accepted, as far as counted as written", NULL, "Remote-Write 2.0, Required Written Response Headers"},
+    {METRICS, END_ANSWERED, 200, 299, NULL, SPOKEN_ANY, ACTION_DELIVERED, "accepted", NULL,
+     "Remote-Write 1.0, Retries & backoff"},
+    {LOGS, END_ANSWERED, 204, 204, NULL, SPOKEN_ANY, ACTION_DELIVERED, "accepted", NULL,
      "grafana/loki pkg/distributor/http.go"},
-    {LOGS, END_ANSWERED, 260, 260, NULL, ACTION_PARK,
+    {LOGS, END_ANSWERED, 200, 200, NULL, SPOKEN_ANY, ACTION_DELIVERED, "accepted, by a proxy's word", NULL,
+     "grafana/loki pkg/distributor/http.go"},
+    {LOGS, END_ANSWERED, 260, 260, NULL, SPOKEN_ANY, ACTION_PARK,
      "the operator blocks ingestion for this tenant; the data is kept until the block ends",
      "ask the operator until when ingestion is blocked", "grafana/loki pkg/validation, blocked ingestion"},
-    {LOGS, END_ANSWERED, 201, 299, NULL, ACTION_PARK, "a success that Loki does not send: not taken as delivered",
-     CHECK_URL, "grafana/loki pkg/distributor/http.go"},
-    {BOTH, END_ANSWERED, 300, 399, NULL, ACTION_PARK, "redirected; credentials are not sent on", CHECK_URL,
+    {LOGS, END_ANSWERED, 201, 299, NULL, SPOKEN_ANY, ACTION_PARK,
+     "a success that Loki does not send: not taken as delivered", CHECK_URL, "grafana/loki pkg/distributor/http.go"},
+    {BOTH, END_ANSWERED, 300, 399, NULL, SPOKEN_ANY, ACTION_PARK, "redirected; credentials are not sent on", CHECK_URL,
      "RFC 9110 15.4"},
 
-    {BOTH, END_ANSWERED, 400, 400, "SSL certificate", ACTION_PARK, "the receiver wants a client certificate",
-     "check client_cert and client_key", "nginx ngx_http_special_response.c, codes 495 and 496"},
-    {BOTH, END_ANSWERED, 400, 400, "plain HTTP request was sent to HTTPS port", ACTION_PARK,
+    {BOTH, END_ANSWERED, 400, 400, "SSL certificate", SPOKEN_ANY, ACTION_PARK,
+     "the receiver wants a client certificate", "check client_cert and client_key",
+     "nginx ngx_http_special_response.c, codes 495 and 496"},
+    {BOTH, END_ANSWERED, 400, 400, "plain HTTP request was sent to HTTPS port", SPOKEN_ANY, ACTION_PARK,
      "the receiver speaks TLS there", "check the URL: https is wanted", "nginx ngx_http_special_response.c, code 497"},
-    {BOTH, END_ANSWERED, 400, 400, "Client sent an HTTP request to an HTTPS server", ACTION_PARK,
+    {BOTH, END_ANSWERED, 400, 400, "Client sent an HTTP request to an HTTPS server", SPOKEN_ANY, ACTION_PARK,
      "the receiver speaks TLS there", "check the URL: https is wanted", "Go net/http, server.go"},
-    {METRICS, END_ANSWERED, 400, 400, "err-mimir-distributor-max-write-message-size", ACTION_SPLIT,
+    {METRICS, END_ANSWERED, 400, 400, "err-mimir-distributor-max-write-message-size", SPOKEN_ANY, ACTION_SPLIT,
      "larger than the receiver takes", NULL, "grafana/mimir pkg/distributor/push.go"},
-    {METRICS, END_ANSWERED, 400, 400, "err-mimir-tenant-too-many-ha-clusters", ACTION_REJECT, "refused whole", NULL,
-     "grafana/mimir pkg/distributor"},
-    {METRICS, END_ANSWERED, 400, 400, "err-mimir-", ACTION_PARTIAL, "the valid part was kept", NULL,
+    {METRICS, END_ANSWERED, 400, 400, "err-mimir-tenant-too-many-ha-clusters", SPOKEN_ANY, ACTION_REJECT,
+     "refused whole", NULL, "grafana/mimir pkg/distributor"},
+    {METRICS, END_ANSWERED, 400, 400, "err-mimir-", SPOKEN_ANY, ACTION_PARTIAL, "the valid part was kept", NULL,
      "grafana/mimir pkg/distributor/distributor.go, soft errors"},
-    {METRICS, END_ANSWERED, 400, 400, NULL, ACTION_REJECT, "refused whole: never to be sent again", NULL,
+    {METRICS, END_ANSWERED, 400, 400, NULL, SPOKEN_2_COUNTED, ACTION_PARTIAL, "what is counted as written was kept",
+     NULL, "Remote-Write 2.0, Partial Write; prometheus storage/remote/write_handler.go"},
+    {METRICS, END_ANSWERED, 400, 400, NULL, SPOKEN_2_UNPROVEN, ACTION_FALL_BACK,
+     "may be a 1.0 receiver's word on a 2.0 request", CHECK_PROTOCOL, "1.x receivers; grafana/mimir pkg/distributor"},
+    {METRICS, END_ANSWERED, 400, 400, NULL, SPOKEN_ANY, ACTION_REJECT, "refused whole: never to be sent again", NULL,
      "Remote-Write 1.0; prometheus storage/remote/write_handler.go rolls back"},
-    {LOGS, END_ANSWERED, 400, 400, "total ignored: ", ACTION_PARTIAL, "the valid part was kept", NULL,
+    {LOGS, END_ANSWERED, 400, 400, "total ignored: ", SPOKEN_ANY, ACTION_PARTIAL, "the valid part was kept", NULL,
      "grafana/loki pkg/ingester/stream.go"},
-    {LOGS, END_ANSWERED, 400, 400, "entry for stream ", ACTION_PARTIAL, "the valid part was kept", NULL,
+    {LOGS, END_ANSWERED, 400, 400, "entry for stream ", SPOKEN_ANY, ACTION_PARTIAL, "the valid part was kept", NULL,
      "grafana/loki pkg/validation/validate.go"},
-    {LOGS, END_ANSWERED, 400, 400, "max entry size ", ACTION_PARTIAL, "the valid part was kept", NULL,
+    {LOGS, END_ANSWERED, 400, 400, "max entry size ", SPOKEN_ANY, ACTION_PARTIAL, "the valid part was kept", NULL,
      "grafana/loki pkg/validation/validate.go"},
-    {LOGS, END_ANSWERED, 400, 400, "stream '", ACTION_PARTIAL, "the valid part was kept", NULL,
+    {LOGS, END_ANSWERED, 400, 400, "stream '", SPOKEN_ANY, ACTION_PARTIAL, "the valid part was kept", NULL,
      "grafana/loki pkg/validation/validate.go"},
-    {LOGS, END_ANSWERED, 400, 400, "too far behind", ACTION_PARTIAL, "the valid part was kept", NULL,
+    {LOGS, END_ANSWERED, 400, 400, "too far behind", SPOKEN_ANY, ACTION_PARTIAL, "the valid part was kept", NULL,
      "grafana/loki pkg/chunkenc/interface.go"},
-    {LOGS, END_ANSWERED, 400, 400, NULL, ACTION_REJECT, "refused whole: never to be sent again", NULL,
+    {LOGS, END_ANSWERED, 400, 400, NULL, SPOKEN_ANY, ACTION_REJECT, "refused whole: never to be sent again", NULL,
      "grafana/loki pkg/loghttp/push/push.go"},
 
-    {BOTH, END_ANSWERED, 401, 401, NULL, ACTION_PARK, "not authenticated, or the token lacks the scope",
+    {BOTH, END_ANSWERED, 401, 401, NULL, SPOKEN_ANY, ACTION_PARK, "not authenticated, or the token lacks the scope",
      CHECK_CREDENTIALS, "Grafana Cloud, Authentication error bodies"},
-    {BOTH, END_ANSWERED, 403, 403, NULL, ACTION_PARK, "forbidden", CHECK_CREDENTIALS,
+    {BOTH, END_ANSWERED, 403, 403, NULL, SPOKEN_ANY, ACTION_PARK, "forbidden", CHECK_CREDENTIALS,
      "gateways in front of Mimir and Loki"},
-    {BOTH, END_ANSWERED, 404, 404, NULL, ACTION_PARK, "not found", CHECK_URL, "gateways in front of Mimir and Loki"},
-    {BOTH, END_ANSWERED, 405, 405, NULL, ACTION_PARK, "the URL takes no pushes", CHECK_URL, "RFC 9110 15.5.6"},
-    {BOTH, END_ANSWERED, 407, 407, NULL, ACTION_PARK, "the proxy wants credentials", "check the proxy",
+    {BOTH, END_ANSWERED, 404, 404, NULL, SPOKEN_ANY, ACTION_PARK, "not found", CHECK_URL,
+     "gateways in front of Mimir and Loki"},
+    {BOTH, END_ANSWERED, 405, 405, NULL, SPOKEN_ANY, ACTION_PARK, "the URL takes no pushes", CHECK_URL,
+     "RFC 9110 15.5.6"},
+    {BOTH, END_ANSWERED, 407, 407, NULL, SPOKEN_ANY, ACTION_PARK, "the proxy wants credentials", "check the proxy",
      "RFC 9110 15.5.8"},
-    {BOTH, END_ANSWERED, 408, 408, NULL, ACTION_RETRY, "the receiver waited too long for the request", NULL,
+    {BOTH, END_ANSWERED, 408, 408, NULL, SPOKEN_ANY, ACTION_RETRY, "the receiver waited too long for the request", NULL,
      "RFC 9110 15.5.9"},
-    {BOTH, END_ANSWERED, 413, 413, NULL, ACTION_SPLIT, "larger than the receiver takes", NULL,
+    {BOTH, END_ANSWERED, 413, 413, NULL, SPOKEN_ANY, ACTION_SPLIT, "larger than the receiver takes", NULL,
      "RFC 9110 15.5.14; grafana/loki pkg/loghttp/push/push.go"},
-    {BOTH, END_ANSWERED, 425, 425, NULL, ACTION_RETRY, "too early", NULL, "RFC 8470"},
-    {BOTH, END_ANSWERED, 429, 429, NULL, ACTION_ABATE, "rate limited", NULL, "Remote-Write 1.0; Loki and Mimir limits"},
-    {BOTH, END_ANSWERED, 400, 499, NULL, ACTION_REJECT, "refused: never to be sent again", NULL, "Remote-Write 1.0"},
-    {METRICS, END_ANSWERED, 501, 501, NULL, ACTION_PARK, "the URL takes no pushes", CHECK_URL,
+    {METRICS, END_ANSWERED, 415, 415, NULL, SPOKEN_2, ACTION_FALL_BACK, "the receiver does not know remote write 2.0",
+     CHECK_PROTOCOL, "Remote-Write 2.0, Protobuf Message"},
+    {BOTH, END_ANSWERED, 425, 425, NULL, SPOKEN_ANY, ACTION_RETRY, "too early", NULL, "RFC 8470"},
+    {BOTH, END_ANSWERED, 429, 429, NULL, SPOKEN_ANY, ACTION_ABATE, "rate limited", NULL,
+     "Remote-Write 1.0; Loki and Mimir limits"},
+    {BOTH, END_ANSWERED, 400, 499, NULL, SPOKEN_ANY, ACTION_REJECT, "refused: never to be sent again", NULL,
+     "Remote-Write 1.0"},
+    {METRICS, END_ANSWERED, 501, 501, NULL, SPOKEN_ANY, ACTION_PARK, "the URL takes no pushes", CHECK_URL,
      "grafana/mimir: method not allowed"},
-    {BOTH, END_ANSWERED, 500, 500, NULL, ACTION_ABATE, "the receiver is in trouble", NULL,
+    {BOTH, END_ANSWERED, 500, 500, NULL, SPOKEN_ANY, ACTION_ABATE, "the receiver is in trouble", NULL,
      "Remote-Write 1.0: MUST retry; Loki answers 500 where a message between its parts is too large"},
-    {BOTH, END_ANSWERED, 501, 599, NULL, ACTION_RETRY, "the receiver is in trouble", NULL,
+    {BOTH, END_ANSWERED, 501, 599, NULL, SPOKEN_ANY, ACTION_RETRY, "the receiver is in trouble", NULL,
      "Remote-Write 1.0: MUST retry"},
-    {BOTH, END_ANSWERED, 0, 999, NULL, ACTION_RETRY, "an answer without meaning here", NULL, "RFC 9110 15"},
-    {BOTH, END_NOT_SENT, 0, 0, NULL, ACTION_RETRY, "not reached", NULL, "transport"},
-    {BOTH, END_AMBIGUOUS, 0, 0, NULL, ACTION_RETRY, "no answer: it may have been taken, the same bytes go again", NULL,
-     "transport"},
-    {BOTH, END_REFUSED, 0, 0, NULL, ACTION_PARK, "not sent", CHECK_CREDENTIALS, "net/"},
+    {BOTH, END_ANSWERED, 0, 999, NULL, SPOKEN_ANY, ACTION_RETRY, "an answer without meaning here", NULL, "RFC 9110 15"},
+    {BOTH, END_NOT_SENT, 0, 0, NULL, SPOKEN_ANY, ACTION_RETRY, "not reached", NULL, "transport"},
+    {BOTH, END_AMBIGUOUS, 0, 0, NULL, SPOKEN_ANY, ACTION_RETRY,
+     "no answer: it may have been taken, the same bytes go again", NULL, "transport"},
+    {BOTH, END_REFUSED, 0, 0, NULL, SPOKEN_ANY, ACTION_PARK, "not sent", CHECK_CREDENTIALS, "net/"},
 };
 
 const struct answer_row *answer_rows(size_t *count)
@@ -96,7 +116,8 @@ const struct answer_row *answer_rows(size_t *count)
 
 const char *action_name(enum action a)
 {
-    static const char *const names[] = {"delivered", "partial", "reject", "retry", "abate", "split", "park"};
+    static const char *const names[] = {"delivered", "partial", "reject", "retry",
+                                        "abate",     "split",   "park",   "fall back"};
     return names[a];
 }
 
@@ -167,18 +188,44 @@ static uint64_t lost_of(const struct sealed *s, const char *text)
     return MIN(MAX(lost, (uint64_t)1), s->records);
 }
 
-struct verdict answer_judge(const struct sealed *s, const struct answer *a, int64_t now_unix_ms)
+static bool spoken_as(enum spoken wanted, const struct sealed *s, const struct answer *a, bool proven)
+{
+    bool two = s->protocol == PROTOCOL_RW2;
+    switch (wanted) {
+    case SPOKEN_ANY:
+        break;
+    case SPOKEN_2:
+        return two;
+    case SPOKEN_2_COUNTED:
+        return two && a->counted;
+    case SPOKEN_2_SILENT:
+        return two && !a->counted;
+    case SPOKEN_2_UNPROVEN:
+        return two && !a->counted && !proven;
+    }
+    return true;
+}
+
+static bool row_matches(const struct answer_row *r, const struct sealed *s, const struct answer *a, bool proven)
+{
+    if (!(r->signals & (1u << s->signal)) || r->end != a->end)
+        return false;
+    if (a->end == END_ANSWERED && (a->status < r->status_min || a->status > r->status_max))
+        return false;
+    return (!r->body || strstr(a->text, r->body)) && spoken_as(r->spoken, s, a, proven);
+}
+
+struct verdict answer_judge(const struct sealed *s, const struct answer *a, bool proven, int64_t now_unix_ms)
 {
     size_t i = 0;
-    while (i < ARRAY_LEN(rows) &&
-           !((rows[i].signals & (1u << s->signal)) && rows[i].end == a->end &&
-             (a->end != END_ANSWERED || (a->status >= rows[i].status_min && a->status <= rows[i].status_max)) &&
-             (!rows[i].body || strstr(a->text, rows[i].body))))
+    while (i < ARRAY_LEN(rows) && !row_matches(&rows[i], s, a, proven))
         i++;
     ENSURE(i < ARRAY_LEN(rows)); /* the table has a row for everything */
     // cppcheck-suppress arrayIndexOutOfBoundsCond ; ENSURE() does not return
     struct verdict v = {.action = rows[i].action, .row = &rows[i]};
-    if (v.action == ACTION_PARTIAL)
+    if (rows[i].spoken == SPOKEN_2_COUNTED)
+        v.lost = s->records - MIN(a->written, s->records);
+    else if (v.action == ACTION_PARTIAL)
         v.lost = lost_of(s, a->text);
     if (a->end == END_ANSWERED)
         v.retry_after_ms = retry_after_ms(a->retry_after, now_unix_ms);

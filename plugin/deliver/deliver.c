@@ -99,6 +99,7 @@ static void drop_slice(struct deliver *d, struct lane *l)
     if (l->slice)
         d->ops.release(d->ops.ctx, l->slice);
     l->slice = NULL;
+    l->unsaid = 0;
 }
 
 /* The lane turns to the next head. */
@@ -176,6 +177,28 @@ static void failed(struct deliver *d, uint32_t route, const struct sealed *head,
         drop_slice(d, l);
 }
 
+/* The receiver speaks remote write 1.0 only: the same records go again, in that. */
+static void fall_back(struct deliver *d, uint32_t route, const struct sealed *head, const char *words, uint64_t now_ms)
+{
+    struct lane *l = &d->lanes[route];
+    if (offer_refused(d, now_ms))
+        say_fall_back(d, head, words);
+    drop_slice(d, l);
+    l->span = 0;
+    l->attempts = 0;
+    l->state = STATE_READY;
+    d->retries[head->signal]++;
+    queue_landed(d->queue, route);
+}
+
+/* What falling back comes to where it is not possible. */
+static enum action no_fall_back(const struct deliver *d, const struct lane *l)
+{
+    if (d->config.metrics_protocol == METRICS_PROTOCOL_2)
+        return ACTION_PARK;
+    return l->unsliceable ? ACTION_REJECT : ACTION_FALL_BACK;
+}
+
 /* The receiver takes less at a time. A single record that is too large is refused for good. */
 static bool split(struct deliver *d, uint32_t route, const struct sealed *head, const char *words)
 {
@@ -191,12 +214,26 @@ static bool split(struct deliver *d, uint32_t route, const struct sealed *head, 
     return true;
 }
 
+/* What the older protocol has no words for has ended here. */
+static void settle_unsaid(struct deliver *d, struct lane *l, const struct sealed *head)
+{
+    static const char why[] = "not to be said in remote write 1.0, which is what the receiver speaks";
+    if (l->unsaid == 0 || PLANTED(forget_unsaid))
+        return;
+    if (!l->said_unsaid)
+        say(d, GCW_LOG_WARN, head, why);
+    l->said_unsaid = true;
+    settle(d, head, GCW_REJECTED, l->unsaid, 0, l->attempts, why);
+    l->unsaid = 0;
+}
+
 static void answered_for_good(struct deliver *d, uint32_t route, const struct sealed *head, const struct verdict *v,
                               const struct answer *a, const char *words, uint64_t now_ms)
 {
     struct lane *l = &d->lanes[route];
     uint32_t sent = l->slice ? l->slice->records : head->records;
-    uint64_t lost = v->action == ACTION_DELIVERED ? 0 : v->action == ACTION_PARTIAL ? v->lost : sent;
+    bool taken = v->action == ACTION_DELIVERED || v->action == ACTION_PARTIAL;
+    uint64_t lost = taken ? v->lost : sent;
     say_recovery(d, l, head, now_ms);
     l->failures = 0;
     l->said_parked = false;
@@ -205,9 +242,10 @@ static void answered_for_good(struct deliver *d, uint32_t route, const struct se
         say(d, GCW_LOG_WARN, head, words);
         settle(d, head, GCW_REJECTED, lost, a->status, l->attempts, words);
     }
-    if (v->action == ACTION_DELIVERED || v->action == ACTION_PARTIAL)
+    if (taken)
         settle(d, head, GCW_DELIVERED, sent - lost, a->status, l->attempts, "");
-    advance(d, route, head, sent);
+    settle_unsaid(d, l, head);
+    advance(d, route, head, l->span);
 }
 
 /* The head of a route that is flying: in RAM for certain. */
@@ -223,13 +261,20 @@ void deliver_answer(struct deliver *d, uint32_t route, const struct answer *a, u
     ENSURE(!d->inside && route < d->lane_count && d->lanes[route].state == STATE_FLYING);
     struct lane *l = &d->lanes[route];
     const struct sealed *head = flying_head(d, route);
-    struct verdict v = answer_judge(l->slice ? l->slice : head, a, now_unix_ms);
+    const struct sealed *sent = l->slice ? l->slice : head;
+    struct verdict v = answer_judge(sent, a, d->offer.state == OFFER_PROVEN, now_unix_ms);
     char words[ANSWER_TEXT];
     words_of(words, sizeof words, &v, a);
     d->inside = true;
     d->in_flight--;
     d->in_flight_of[head->signal]--;
     l->attempts++;
+    if (sent->protocol == PROTOCOL_RW2 && a->counted)
+        offer_proven(d);
+    if (v.action == ACTION_FALL_BACK)
+        v.action = no_fall_back(d, l);
+    if (PLANTED(trust_silence) && v.action == ACTION_FALL_BACK && a->status < 300)
+        v.action = ACTION_DELIVERED;
     if (PLANTED(resend_rejected) && v.action == ACTION_REJECT)
         v.action = ACTION_RETRY;
     if (PLANTED(drop_on_retry) && v.action == ACTION_RETRY)
@@ -239,6 +284,11 @@ void deliver_answer(struct deliver *d, uint32_t route, const struct answer *a, u
     case ACTION_ABATE:
     case ACTION_PARK:
         failed(d, route, head, &v, words, now_ms);
+        break;
+    case ACTION_FALL_BACK:
+        fall_back(d, route, head, words, now_ms);
+        if (PLANTED(lose_fallen))
+            finish(d, route);
         break;
     case ACTION_SPLIT:
         if (split(d, route, head, words))
@@ -296,29 +346,43 @@ static bool place_free(const struct deliver *d, gcw_signal signal)
     return d->in_flight < most && d->in_flight_of[signal] < MAX(most - most / 4, 1u);
 }
 
-/* What is sent next: the head or a slice of it. NULL = no memory for a slice now. */
+/* What is sent next: the head, a slice of it, or either in an older protocol. NULL = no memory for a slice now, or
+ * nothing of it can be said: then l->unsaid records are to be settled. */
 static const struct sealed *to_send(struct deliver *d, uint32_t route, const struct sealed *head)
 {
     struct lane *l = &d->lanes[route];
-    bool broken = false;
+    enum protocol protocol = l->unsliceable ? head->protocol : offer_protocol(d, head);
+    if (l->slice && l->slice->protocol != protocol) {
+        drop_slice(d, l);
+        l->span = 0;
+    }
     if (l->span == 0)
         l->span = lane_span(l, head, queue_ended(d->queue, route));
-    if (l->span == head->records)
+    if (l->span == head->records && protocol == head->protocol)
         return head;
-    if (!l->slice)
-        l->slice = d->ops.slice(d->ops.ctx, head, queue_ended(d->queue, route), l->span, &broken);
-    if (!broken)
-        // cppcheck-suppress returnDanglingLifetime ; slice() does not keep `broken`
+    if (l->slice)
         return l->slice;
-    l->unsliceable = true; /* whole, then: the receiver says what it is */
-    l->span = head->records;
-    return head;
+    struct part part = {.from = queue_ended(d->queue, route), .count = l->span, .protocol = protocol};
+    l->slice = d->ops.part(d->ops.ctx, head, &part);
+    if (part.broken) {
+        l->unsliceable = true; /* whole, then: the receiver says what it is */
+        l->span = head->records;
+        return head;
+    }
+    l->span = part.count;
+    l->unsaid = part.unsaid;
+    // cppcheck-suppress returnDanglingLifetime ; part() does not keep `part`
+    return l->slice;
 }
 
 static bool start(struct deliver *d, uint32_t route, const struct sealed *head)
 {
     struct lane *l = &d->lanes[route];
     const struct sealed *s = to_send(d, route, head);
+    if (!s && l->unsaid > 0 && l->unsaid == l->span) {
+        settle_unsaid(d, l, head);
+        advance(d, route, head, l->span);
+    }
     if (!s)
         return false;
     l->state = STATE_FLYING;
@@ -356,7 +420,7 @@ static uint64_t run_lane(struct deliver *d, uint32_t route, uint64_t now_ms)
 uint64_t deliver_run(struct deliver *d, uint64_t now_ms)
 {
     ENSURE(!d->inside);
-    uint64_t next = UINT64_MAX;
+    uint64_t next = offer_run(d, now_ms);
     if (queue_routes(d->queue) > 0)
         lanes_reserve(d, queue_routes(d->queue) - 1); /* what was recovered was never pushed here */
     uint32_t n = MIN(d->lane_count, queue_routes(d->queue)), first = n ? d->turn % n : 0;

@@ -23,18 +23,30 @@ struct answer {
     int status;                 /* HTTP status, 0 unless END_ANSWERED */
     char retry_after[64];       /* header value as it came, "" if none */
     char text[ANSWER_TEXT + 1]; /* first KiB of the body, or the transport's words; cleaned, one line */
+    bool counted;               /* with at least one of remote write 2.0's X-Prometheus-Remote-Write-*-Written */
+    uint64_t written;           /* samples and histograms by these headers */
 };
 
 enum action {
     ACTION_DELIVERED,
-    ACTION_PARTIAL, /* the receiver kept the valid part: the rest is counted as rejected, nothing is resent */
-    ACTION_REJECT,  /* never resend */
-    ACTION_RETRY,   /* same bytes again, after a while */
-    ACTION_ABATE,   /* the same, but after some attempts in vain less at a time: it may never fit a burst */
-    ACTION_SPLIT,   /* too large as it is */
-    ACTION_PARK,    /* keep, say so once, probe slowly */
+    ACTION_PARTIAL,   /* the receiver kept the valid part: the rest is counted as rejected, nothing is resent */
+    ACTION_REJECT,    /* never resend */
+    ACTION_RETRY,     /* same bytes again, after a while */
+    ACTION_ABATE,     /* the same, but after some attempts in vain less at a time: it may never fit a burst */
+    ACTION_SPLIT,     /* too large as it is */
+    ACTION_PARK,      /* keep, say so once, probe slowly */
+    ACTION_FALL_BACK, /* the receiver does not speak remote write 2.0: the same again in 1.0, at once */
 };
 const char *action_name(enum action a);
+
+/* What a row asks of request and answer beside the status: remote write 2.0 alone counts. */
+enum spoken {
+    SPOKEN_ANY,
+    SPOKEN_2,          /* the request was in 2.0 */
+    SPOKEN_2_COUNTED,  /* and the answer says how much was written */
+    SPOKEN_2_SILENT,   /* and it does not */
+    SPOKEN_2_UNPROVEN, /* and the receiver has never said so */
+};
 
 /* One row: the first that matches an answer decides. The table is documentation; vendor-notes/answers.md is made from
  * it. */
@@ -43,6 +55,7 @@ struct answer_row {
     enum attempt_end end;
     int status_min, status_max; /* with END_ANSWERED */
     const char *body;           /* text that must occur in the body, NULL = any */
+    enum spoken spoken;
     enum action action;
     const char *reason; /* one line for people */
     const char *check;  /* what to look at (parked and rejected rows), or NULL */
@@ -52,12 +65,12 @@ const struct answer_row *answer_rows(size_t *count);
 
 struct verdict {
     enum action action;
-    uint64_t lost;           /* ACTION_PARTIAL: records the receiver says it did not keep, at least 1, at most all */
-    uint64_t retry_after_ms; /* 0 = none given */
+    uint64_t lost;                /* ACTION_PARTIAL, _DELIVERED: records that the receiver says it did not keep */
+    uint64_t retry_after_ms;      /* 0 = none given */
     const struct answer_row *row; /* never NULL */
 };
-/* now_unix_ms resolves a Retry-After date. */
-struct verdict answer_judge(const struct sealed *s, const struct answer *a, int64_t now_unix_ms);
+/* now_unix_ms resolves a Retry-After date; `proven`: the receiver has shown that it speaks remote write 2.0. */
+struct verdict answer_judge(const struct sealed *s, const struct answer *a, bool proven, int64_t now_unix_ms);
 
 /* ---- backoff --------------------------------------------------------------------------------------------------- */
 
@@ -88,9 +101,8 @@ struct deliver_ops {
     void *ctx;
     /* Start sending; the answer comes back through deliver_answer(). `attempt` counts from 0. */
     void (*send)(void *ctx, const struct sealed *s, unsigned attempt);
-    /* A request of the records [from, from + count) of s: the same ones each time. NULL = no memory at present, or,
-     * with *broken set, a body that cannot be read. Given back by release(). */
-    struct sealed *(*slice)(void *ctx, const struct sealed *s, uint32_t from, uint32_t count, bool *broken);
+    /* sealed_part(); NULL may also be for want of memory. Given back by release(). */
+    struct sealed *(*part)(void *ctx, const struct sealed *s, struct part *part);
     void (*settle)(void *ctx, const struct settlement *end);
     /* A request all of whose records were settled, or a slice: free it. */
     void (*release)(void *ctx, struct sealed *s);
@@ -98,11 +110,17 @@ struct deliver_ops {
     void (*log)(void *ctx, gcw_log_level level, const char *text);
 };
 
+/* Which remote write is spoken. AUTO offers 2.0; a receiver that turns out not to know it gets the same data in 1.0,
+ * and 1.0 from then on, until 2.0 is offered again. */
+enum metrics_protocol { METRICS_PROTOCOL_AUTO, METRICS_PROTOCOL_1, METRICS_PROTOCOL_2 };
+
 struct deliver_config {
     struct backoff_config backoff;
     uint64_t max_age_ms;     /* 0 = none */
     unsigned max_in_flight;  /* requests, all routes together; one signal leaves a quarter of them to the other */
     uint64_t spill_after_ms; /* a route that failed for so long has its requests put on disk */
+    enum metrics_protocol metrics_protocol;
+    uint64_t offer_ms; /* AUTO: how long 2.0 is not offered again; twice as long each time, a day at the most */
 };
 
 struct deliver;
@@ -113,6 +131,8 @@ bool deliver_push(struct deliver *d, struct sealed *s); /* false = out of memory
 void deliver_answer(struct deliver *d, uint32_t route, const struct answer *a, uint64_t now_ms, int64_t now_unix_ms);
 /* Expires what is too old, starts what may start; returns the monotonic ms of the next timer, UINT64_MAX if none. */
 uint64_t deliver_run(struct deliver *d, uint64_t now_ms);
+/* In which protocol metrics are to be sealed from now on. */
+enum protocol deliver_protocol(const struct deliver *d);
 /* The token or configuration changed: parked routes try at once. */
 void deliver_unpark(struct deliver *d, uint64_t now_ms);
 /* The route's requests wait until those of the routes [older, older + count), the same tenant's of an earlier start

@@ -20,10 +20,11 @@ struct lane {
     unsigned attempts; /* of what is being sent */
     uint64_t failing_since_ms;
     unsigned failures; /* since the last success; 0 = healthy */
-    bool said_parked, said_split;
+    bool said_parked, said_split, said_unsaid;
     uint64_t turn; /* queue_turn() of the head that the next ones are about */
     uint32_t span; /* records to send at a time; 0 = not decided for this head */
     struct sealed *slice;
+    uint32_t unsaid;    /* of these, what the slice's older protocol has no words for */
     bool unsliceable;   /* this head's body could not be read */
     uint64_t too_large; /* fewest bytes before compression that brought a 413; 0 = none has */
     uint64_t at_most;   /* the same, guessed after other failures; grows again */
@@ -34,8 +35,15 @@ struct barrier {
     uint32_t route, older, count;
 };
 
+/* What is known of the metrics receiver's remote write: one URL, one receiver, whatever the tenant. */
+struct offer {
+    enum { OFFER_OPEN, OFFER_PROVEN, OFFER_REFUSED } state;
+    uint64_t again_ms, hold_ms; /* refused: when 2.0 is offered again, and how long that was put off */
+};
+
 struct deliver {
     struct deliver_config config;
+    struct offer offer;
     struct deliver_ops ops;
     struct queue *queue;
     struct lane *lanes;
@@ -56,10 +64,17 @@ bool lane_halve(struct lane *l, const struct sealed *sent);
 bool lane_abate(struct lane *l, const struct sealed *sent);
 void lane_grow(struct lane *l); /* something was taken */
 
+/* offer.c: remote write 2.0 or 1.0 */
+enum protocol offer_protocol(const struct deliver *d, const struct sealed *head); /* in which the head is sent */
+void offer_proven(struct deliver *d);
+bool offer_refused(struct deliver *d, uint64_t now_ms); /* true if that is news */
+uint64_t offer_run(struct deliver *d, uint64_t now_ms); /* returns when it wants to run again */
+
 /* say.c: what a person is told. */
 void say(struct deliver *d, gcw_log_level level, const struct sealed *s, const char *text);
 void say_failure(struct deliver *d, struct lane *l, const struct sealed *s, const struct verdict *v, const char *words);
 void say_recovery(struct deliver *d, struct lane *l, const struct sealed *s, uint64_t now_ms);
+void say_fall_back(struct deliver *d, const struct sealed *s, const char *words);
 void say_split(struct deliver *d, struct lane *l, const struct sealed *s, const char *words);
 void words_of(char *out, size_t cap, const struct verdict *v, const struct answer *a);
 

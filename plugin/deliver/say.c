@@ -53,3 +53,11 @@ void say_split(struct deliver *d, struct lane *l, const struct sealed *s, const 
     say(d, GCW_LOG_WARN, s, line);
     l->said_split = true;
 }
+
+void say_fall_back(struct deliver *d, const struct sealed *s, const char *words)
+{
+    char line[1024], hold[32];
+    format_duration(hold, sizeof hold, d->offer.hold_ms);
+    snprintf(line, sizeof line, "remote write 1.0 is spoken from now on, 2.0 offered again in %s: %.800s", hold, words);
+    say(d, GCW_LOG_INFO, s, line);
+}

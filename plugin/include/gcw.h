@@ -351,6 +351,81 @@ GCW_API gcw_status gcw_entry_write(gcw_writer *writer, const gcw_label *labels, 
                                    size_t line_len, int64_t time_ns, const gcw_label *metadata, size_t metadata_count,
                                    gcw_receipt *receipt, gcw_error *err);
 
+/* ---- points: more than a number ---------------------------------------------------------------------------- */
+
+/* `length` consecutive buckets, `offset` behind the bucket after the last span's (the first: behind bucket 0). */
+typedef struct gcw_span {
+    int32_t offset; /* not negative but in the first span */
+    uint32_t length;
+} gcw_span;
+
+/* One side of a histogram. Counts are those of each bucket alone, not cumulative, as many as the spans' lengths add up
+ * to: integers in `counts`, or in `float_counts` for a float histogram. */
+typedef struct gcw_buckets {
+    const gcw_span *spans;
+    size_t span_count;
+    const uint64_t *counts;
+    const double *float_counts;
+    size_t count; /* of buckets */
+} gcw_buckets;
+
+typedef enum gcw_reset_hint {
+    GCW_RESET_UNKNOWN = 0,
+    GCW_RESET_YES = 1, /* counting began anew with this one */
+    GCW_RESET_NO = 2,
+    GCW_RESET_GAUGE = 3
+} gcw_reset_hint;
+
+#define GCW_CUSTOM_BUCKETS (-53)
+
+/* A native histogram. Bucket i > 0 of the positive side holds observations in (base^(i-1), base^i], base being
+ * 2^(2^-schema); the negative side the same below zero. With schema GCW_CUSTOM_BUCKETS bucket i ends at
+ * custom_bounds[i], the last one, i == custom_bound_count, at +Inf; all observations are on the positive side and there
+ * is no zero bucket. Integer counts unless is_float. */
+typedef struct gcw_histogram {
+    int schema; /* -4..8, or GCW_CUSTOM_BUCKETS */
+    bool is_float;
+    gcw_reset_hint reset_hint;
+    uint64_t count; /* all observations, NaN among them; float: count_float */
+    double count_float;
+    double sum;            /* of the observations, in the metric's unit. GCW_STALE_BITS: the series has ended */
+    double zero_threshold; /* width of the zero bucket */
+    uint64_t zero_count;   /* observations in it; float: zero_count_float */
+    double zero_count_float;
+    gcw_buckets positive, negative;
+    const double *custom_bounds; /* finite, rising */
+    size_t custom_bound_count;
+} gcw_histogram;
+
+/* One observation picked out of many, mostly with a trace_id. Receivers want names and values of at most 128 characters
+ * together (OpenMetrics 1.0). */
+typedef struct gcw_exemplar {
+    const gcw_label *labels;
+    size_t label_count;
+    double value;
+    int64_t time_ms; /* Unix milliseconds, not 0 */
+} gcw_exemplar;
+
+/* A sample, or a native histogram if that is not NULL, with what belongs to it. */
+typedef struct gcw_point {
+    int64_t time_ms;     /* Unix milliseconds */
+    int64_t start_ms;    /* since when counters and histograms have counted; 0 = not known. Remote write 2.0 only */
+    uint64_t value_bits; /* of the sample: a double's, or GCW_STALE_BITS */
+    const gcw_histogram *histogram;
+    const gcw_exemplar *exemplars; /* of this series, oldest first */
+    size_t exemplar_count;
+} gcw_point;
+
+/* Appends a point: one record, in the order of these calls and gcw_sample_append(). Everything is copied. Exemplars
+ * that receivers would refuse are left out (and counted as changed), or refused with label_policy=reject. Histograms
+ * with custom buckets cannot be said in remote write 1.0: where the receiver speaks nothing else they end as rejected;
+ * so do all with metrics_native_histograms=off. Errors as gcw_sample_append(), and GCW_ERR_INVALID for a histogram
+ * whose parts contradict each other: `err` says which. */
+GCW_API gcw_status gcw_point_append(gcw_series *series, const gcw_point *point, gcw_receipt *receipt, gcw_error *err);
+/* The same with labels, see gcw_sample_write(). */
+GCW_API gcw_status gcw_point_write(gcw_writer *writer, const gcw_label *labels, size_t count, const gcw_point *point,
+                                   gcw_receipt *receipt, gcw_error *err);
+
 /* Announces a family's metadata (family must be given) without a series; sent once, and again when it changes.
  * Help longer than the receivers' limit is cut at a character. */
 GCW_API gcw_status gcw_metadata_write(gcw_writer *writer, const gcw_metadata *metadata, const char *tenant,

@@ -32,7 +32,12 @@ struct exposition_sample {
     uint64_t line;       /* number of its line, from 1 */
     bool again;          /* the labels are to those of the sample before what labels_again() asks for */
     bool has_time;
-    int64_t time_ms; /* 0.0.4: as written; OpenMetrics: seconds, rounded to the nearest ms */
+    int64_t time_ms;                      /* 0.0.4: as written; OpenMetrics: seconds, rounded to the nearest ms */
+    bool has_exemplar, exemplar_has_time; /* OpenMetrics */
+    const gcw_label *exemplar_labels;
+    size_t exemplar_label_count;
+    uint64_t exemplar_bits;
+    int64_t exemplar_time_ms;
 };
 
 struct exposition_family { /* metadata, complete when the next family or the end comes */

@@ -425,18 +425,21 @@ static bool exemplar_starts(const struct series_parser *s, const char *p)
     return s->line.p + s->line.n - p >= 4 && memcmp(p, " # {", 4) == 0;
 }
 
-/* Checked as strictly as the sample, then left behind. */
-static const char *exemplar_read(struct series_parser *s, const char *p)
+/* Its labels stand behind those of the sample. */
+static const char *exemplar_read(struct series_parser *s, const char *p, struct exposition_sample *out)
 {
     size_t count = s->count;
-    uint64_t bits;
-    int64_t ms;
     p = labels_read(s, p + 4, IN_EXEMPLAR);
+    out->has_exemplar = true;
+    out->exemplar_labels = s->labels + count;
+    out->exemplar_label_count = s->count - count;
     s->count = count;
     if (p)
-        p = value_read(s, p, "exemplar value", &bits);
-    if (p && p < s->line.p + s->line.n && *p == ' ')
-        p = time_seconds_read(s, p + 1, &ms);
+        p = value_read(s, p, "exemplar value", &out->exemplar_bits);
+    if (p && p < s->line.p + s->line.n && *p == ' ') {
+        out->exemplar_has_time = true;
+        p = time_seconds_read(s, p + 1, &out->exemplar_time_ms);
+    }
     return p;
 }
 
@@ -458,7 +461,7 @@ static const char *tail_openmetrics(struct series_parser *s, const char *p, stru
         out->has_time = true;
         p = time_seconds_read(s, p + 1, &out->time_ms);
     }
-    return p && exemplar_starts(s, p) ? exemplar_read(s, p) : p;
+    return p && exemplar_starts(s, p) ? exemplar_read(s, p, out) : p;
 }
 
 /* ---- the line ---------------------------------------------------------------------------------------------------- */
@@ -475,7 +478,7 @@ bool series_parse(struct series_parser *s, struct view line, struct exposition_s
     if (!p)
         return false;
     out->series = view_make(s->start, (size_t)(p - s->start));
-    out->has_time = false;
+    out->has_time = out->has_exemplar = out->exemplar_has_time = false;
     out->time_ms = 0;
     p = value_read(s, p, "value", &out->value_bits);
     if (p && p < end)

@@ -15,6 +15,7 @@ struct intern_table {
     size_t slots, count;
     uint64_t seed;
     uint32_t made;
+    bool symbols;
     void (*born)(struct interned *i);
 };
 
@@ -36,6 +37,8 @@ struct intern_table *intern_table_new(struct guard *guard, uint64_t seed, void (
     return t;
 }
 
+void intern_table_symbols(struct intern_table *t) { t->symbols = true; }
+
 void intern_table_free(struct intern_table *t)
 {
     if (!t)
@@ -50,7 +53,24 @@ void intern_table_free(struct intern_table *t)
     free(t);
 }
 
-static uint64_t intern_size(size_t block_len) { return sizeof(struct interned) + block_len + sizeof(void *) + 16; }
+/* What a label set takes in memory, the table's slot and malloc's head with it. */
+static size_t alloc_size(size_t block_len, uint32_t labels)
+{
+    return sizeof(struct interned) + (labels ? ((block_len + 7) & ~(size_t)7) + labels * sizeof(uint64_t) : block_len);
+}
+static uint64_t intern_size(size_t block_len, uint32_t labels)
+{
+    return alloc_size(block_len, labels) + sizeof(void *) + 16;
+}
+
+static uint32_t labels_count(struct view block)
+{
+    struct view name, value;
+    uint32_t n = 0;
+    while (block_next(&block, &name, &value))
+        n++;
+    return n;
+}
 
 static bool same(const struct interned *e, uint64_t hash, const void *owner, struct view block)
 {
@@ -77,20 +97,26 @@ static void table_grow(struct intern_table *t)
 static struct interned *intern_add(struct intern_table *t, void *owner, uint64_t hash, struct view block,
                                    gcw_status *status)
 {
+    uint32_t labels = t->symbols ? labels_count(block) : 0;
     *status = GCW_ERR_LIMIT;
-    if (!guard_admit(t->guard, block, intern_size(block.n)))
+    if (!guard_admit(t->guard, block, intern_size(block.n, labels)))
         return NULL;
-    struct interned *e = malloc(sizeof *e + block.n);
+    struct interned *e = malloc(alloc_size(block.n, labels));
     if (!e) {
-        guard_leave(t->guard, 1, intern_size(block.n));
+        guard_leave(t->guard, 1, intern_size(block.n, labels));
         *status = GCW_ERR_NOMEM;
         return NULL;
     }
     if (t->count >= t->slots)
         table_grow(t);
     struct interned **slot = &t->slot[hash & (t->slots - 1)];
-    *e = (struct interned){
-        .owner = owner, .next = *slot, .hash = hash, .refs = 1, .block_len = (uint32_t)block.n, .number = t->made++};
+    *e = (struct interned){.owner = owner,
+                           .next = *slot,
+                           .hash = hash,
+                           .refs = 1,
+                           .block_len = (uint32_t)block.n,
+                           .number = t->made++,
+                           .labels = labels};
     memcpy(e->block, block.p, block.n);
     if (t->born)
         t->born(e);
@@ -128,7 +154,7 @@ static bool unref(struct intern_table *t, struct interned *i)
         link = &(*link)->next;
     *link = i->next;
     t->count--;
-    guard_leave(t->guard, 1, intern_size(i->block_len));
+    guard_leave(t->guard, 1, intern_size(i->block_len, i->labels));
     return true;
 }
 

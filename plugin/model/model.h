@@ -94,6 +94,33 @@ void guard_explain(struct guard *g, const char *noun, gcw_error *err);
 uint64_t guard_count(const struct guard *g);
 uint64_t guard_bytes(const struct guard *g);
 
+/* ---- metric families -----------------------------------------------------------------------------------------
+ * Any thread. What families_find() gave lives as long as the table. */
+
+struct metric_family {
+    struct metric_family *next;
+    gcw_metric_type type;
+    uint32_t help_len, unit_len;
+    bool described; /* the encoder's: it was sent once */
+    char text[];    /* help, unit */
+};
+static inline struct view family_help(const struct metric_family *f) { return view_make(f->text, f->help_len); }
+static inline struct view family_unit(const struct metric_family *f)
+{
+    return view_make(f->text + f->help_len, f->unit_len);
+}
+
+struct families;
+struct families *families_new(bool keep_text); /* without texts families_find() finds nothing */
+void families_free(struct families *f);
+/* True when this content is new for the family and should go out. */
+bool families_update(struct families *f, const void *owner, gcw_metric_type type, struct view name, struct view help,
+                     struct view unit);
+/* The family that a metric of this name belongs to: its own name, or without _bucket, _sum, _total ... by type. */
+struct metric_family *families_find(struct families *f, const void *owner, struct view metric);
+/* The family's name for a metric of a known type; counters keep their _total, as the text format has it. */
+struct view family_name_of(struct view metric, gcw_metric_type type);
+
 /* ---- interning ----------------------------------------------------------------------------------------------- */
 
 /* One label set of one owner (a destination), alive while referenced. */
@@ -108,11 +135,18 @@ struct interned {
     uint64_t used_ms; /* with `kept`: when it was last asked for */
     bool kept;        /* one of the references is the table's own, see intern_keep() */
     void *payload;    /* the owner's: what its encoder keeps per label set; from malloc, freed with it */
-    uint8_t block[];
+    uint32_t labels;  /* in the block; 0 = not counted, no room for their symbols */
+    uint32_t symbol;  /* the encoder's: of the metric name; 0 = the symbols have not been looked up */
+    uint8_t block[];  /* behind it, aligned: one uint64_t a label, the encoder's symbols of its name and value */
 };
 static inline struct view interned_block(const struct interned *i)
 {
     return view_make((const char *)i->block, i->block_len);
+}
+
+static inline uint64_t *interned_symbols(struct interned *i)
+{
+    return (uint64_t *)(void *)(i->block + (((size_t)i->block_len + 7) & ~(size_t)7));
 }
 
 /* Table of label sets; any thread. */
@@ -120,6 +154,8 @@ struct intern_table;
 /* A label set's hash is hash_bytes() of its block with `seed`: the same label set takes the same way, interned or not.
  */
 struct intern_table *intern_table_new(struct guard *guard, uint64_t seed, void (*born)(struct interned *i));
+/* Label sets interned from now on get room for symbols. */
+void intern_table_symbols(struct intern_table *t);
 void intern_table_free(struct intern_table *t); /* frees the label sets left in it */
 /* Finds or adds; one more reference. A new one is shown to `born` (may be NULL) before anyone else sees it. NULL with
  * *status GCW_ERR_LIMIT or GCW_ERR_NOMEM. */

@@ -23,6 +23,8 @@ struct transfer {
     size_t text_len;
     char text[ANSWER_TEXT];
     char retry_after[64];
+    bool counted;
+    uint64_t written;
     char error[CURL_ERROR_SIZE];
 };
 
@@ -65,17 +67,44 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
     return t->body_read > BODY_READ_MAX ? 0 : len; /* 0 ends the transfer; the status is known by now */
 }
 
+/* The value of the header `name`, with a colon, if that is what the line is. */
+static bool header_is(const char *data, size_t len, const char *name, struct view *value)
+{
+    size_t n = strlen(name);
+    if (len <= n || strncasecmp(data, name, n) != 0)
+        return false;
+    *value = view_trim(view_make(data + n, len - n));
+    return true;
+}
+
+/* How much a receiver of remote write 2.0 has written; exemplars are no records, but they show what it speaks. */
+static void written_note(struct transfer *t, const char *data, size_t len)
+{
+    static const char *const names[] = {
+        "x-prometheus-remote-write-samples-written:", "x-prometheus-remote-write-histograms-written:",
+        "x-prometheus-remote-write-exemplars-written:"};
+    struct view v;
+    uint64_t n;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (header_is(data, len, names[i], &v) && parse_u64(v, &n)) {
+            t->counted = true;
+            t->written += i < 2 ? MIN(n, (uint64_t)UINT32_MAX) : 0;
+        }
+}
+
 static size_t on_header(char *data, size_t size, size_t n, void *ctx)
 {
-    static const char name[] = "retry-after:";
     struct transfer *t = ctx;
+    struct view v;
     size_t len = size * n;
-    if (len > 5 && memcmp(data, "HTTP/", 5) == 0)
-        t->retry_after[0] = 0; /* what stood before belongs to a proxy's or an informational answer */
-    if (len > sizeof name && strncasecmp(data, name, sizeof name - 1) == 0) {
-        struct view v = view_trim(view_make(data + sizeof name - 1, len - (sizeof name - 1)));
-        text_clean(t->retry_after, sizeof t->retry_after, v.p, v.n);
+    if (len > 5 && memcmp(data, "HTTP/", 5) == 0) { /* what stood before belongs to a proxy's or informational answer */
+        t->retry_after[0] = 0;
+        t->counted = false;
+        t->written = 0;
     }
+    if (header_is(data, len, "retry-after:", &v))
+        text_clean(t->retry_after, sizeof t->retry_after, v.p, v.n);
+    written_note(t, data, len);
     return len;
 }
 
@@ -214,7 +243,7 @@ static bool headers_set(struct transport *t, struct transfer *x, unsigned attemp
     if (encoding_name(s->encoding))
         ok = ok && header_add(x, "Content-Encoding", encoding_name(s->encoding));
     if (s->signal == GCW_METRICS) {
-        ok = ok && header_add(x, "X-Prometheus-Remote-Write-Version", "0.1.0");
+        ok = ok && header_add(x, "X-Prometheus-Remote-Write-Version", protocol_version(s->protocol));
         if (attempt > 0) { /* Mimir derives its Retry-After from it */
             snprintf(number, sizeof number, "%u", attempt);
             ok = ok && header_add(x, "Retry-Attempt", number);
@@ -281,6 +310,8 @@ bool transport_send(struct transport *t, const struct sealed *s, unsigned attemp
     x->request = s;
     x->body_read = x->text_len = 0;
     x->retry_after[0] = x->error[0] = 0;
+    x->counted = false;
+    x->written = 0;
     curl_easy_setopt(x->easy, CURLOPT_URL, t->endpoint[s->signal].url);
     /* over TLS learn first whether one connection does for all, as handshakes cost; without it only an answer would
      * tell */
@@ -325,6 +356,8 @@ static void answer_fill(struct transport *t, struct transfer *x, struct answer *
     if (a->status) {
         a->end = END_ANSWERED;
         memcpy(a->retry_after, x->retry_after, sizeof a->retry_after);
+        a->counted = x->counted;
+        a->written = x->written;
         credentials_redact(t->credentials, x->text, x->text_len);
         text_clean(a->text, sizeof a->text, x->text, x->text_len);
         t->unauthorized |= a->status == 401 || a->status == 403;

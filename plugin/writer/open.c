@@ -6,6 +6,7 @@
 #include "writer/writer.h"
 
 #define TENANTS_MAX 1024
+#define OFFER_MS    (UINT64_C(3600) * 1000) /* a receiver that was updated is found out in the hour */
 
 static void log_to_host(void *writer, gcw_log_level level, const char *text)
 {
@@ -107,7 +108,7 @@ static bool chunk_memory_take(void *writer, uint64_t bytes, bool force)
 {
     gcw_writer *w = writer;
     if (!force)
-        return budget_take(&w->budget, bytes, w->seal_room + w->slice_room);
+        return budget_take(&w->budget, bytes, w->seal_room + w->part_room);
     atomic_fetch_add(&w->budget.used, bytes);
     atomic_fetch_add(&w->forced, bytes);
     return true;
@@ -142,13 +143,15 @@ static bool front_open(gcw_writer *w)
         if (!w->table[i])
             return false;
     }
+    if (c->metrics_protocol != METRICS_PROTOCOL_1)
+        intern_table_symbols(w->table[GCW_METRICS]);
     w->seal_room = sealed_bound(largest);
-    w->slice_room = 2 * largest + largest / 6 + 8 * KIB; /* slice_memory() of the largest */
+    w->part_room = part_memory(PROTOCOL_LOKI_JSON, largest); /* 2.0 is a fraction of a batch's bytes in 1.0 */
     w->budget.limit = c->memory_limit;
     atomic_store(&w->budget.used, largest + sealed_bound(largest)); /* the encoder's scratch */
     const struct batcher_ops ops = {w, chunk_memory_take, chunk_memory_give};
     w->batcher = batcher_new(&bc, &ops);
-    w->families = families_new();
+    w->families = families_new(c->metrics_protocol != METRICS_PROTOCOL_1);
     for (int i = 0; w->batcher && i < GCW_SIGNALS; i++)
         if (*c->signal[i].url && !(w->home[i] = batcher_destination(w->batcher, (gcw_signal)i, c->signal[i].tenant)))
             return false;
@@ -158,6 +161,9 @@ static bool front_open(gcw_writer *w)
                                                    : SEAL_PLAIN,
         .compression_level = (int)c->compression_level,
         .unique_times = c->logs_unique_times,
+        .no_histograms = !c->metrics_native_histograms,
+        .no_exemplars = !c->metrics_exemplars,
+        .families = w->families,
     };
     w->sealer = sealer_new(&sc);
     return w->batcher && w->families && w->sealer;
@@ -181,12 +187,16 @@ static gcw_status back_open(gcw_writer *w, gcw_error *err)
         .max_age_ms = c->max_age_ms,
         .max_in_flight = (unsigned)c->max_connections,
         .spill_after_ms = c->queue_mode == QUEUE_SPILL ? c->queue_spill_after_ms : 0,
+        .metrics_protocol = (enum metrics_protocol)c->metrics_protocol,
+        .offer_ms = OFFER_MS,
     };
     const struct deliver_ops ops = {
-        w, deliver_send, writer_slice, writer_settle, writer_release, deliver_random, deliver_log};
+        w, deliver_send, writer_part, writer_settle, writer_release, deliver_random, deliver_log};
     if ((status = writer_queue_open(w, err)) != GCW_OK)
         return status;
     w->deliver = deliver_new(&dc, &ops, w->queue);
+    if (w->deliver)
+        atomic_store(&w->protocol, (int)deliver_protocol(w->deliver));
     return w->deliver ? writer_recover(w, err) : error_set(err, GCW_ERR_NOMEM, "out of memory");
 }
 

@@ -92,7 +92,7 @@ bool room_wait(gcw_writer *w, gcw_signal signal, struct room_wait *wait, gcw_sta
  * (many series let go at once) only sealing gives that back, so it does not wait. */
 bool room_take_for_seal(gcw_writer *w, uint64_t bytes)
 {
-    while (!budget_take(&w->budget, bytes, w->slice_room)) {
+    while (!budget_take(&w->budget, bytes, w->part_room)) {
         if (atomic_load(&w->stop_encoder))
             return false;
         if (atomic_load(&w->forced) > 0) {

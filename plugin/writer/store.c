@@ -79,14 +79,16 @@ gcw_status writer_recover(gcw_writer *w, gcw_error *err)
     return status;
 }
 
-struct sealed *writer_slice(void *writer, const struct sealed *s, uint32_t from, uint32_t count, bool *broken)
+struct sealed *writer_part(void *writer, const struct sealed *s, struct part *part)
 {
     gcw_writer *w = writer;
-    uint64_t bytes = slice_memory(s);
-    *broken = false;
+    uint64_t bytes = part_memory(s->protocol, s->raw_len);
+    part->broken = false;
+    part->no_histograms = !w->config->metrics_native_histograms;
+    part->no_exemplars = !w->config->metrics_exemplars;
     if (!budget_take(&w->budget, bytes, 0))
         return NULL;
-    struct sealed *out = sealed_slice(s, from, count, broken);
+    struct sealed *out = sealed_part(s, part);
     budget_give(&w->budget, bytes - (out ? MIN(out->charge, bytes) : 0));
     if (out)
         out->charge = MIN(out->charge, bytes);

@@ -59,7 +59,8 @@ static void encode(gcw_writer *w, struct batch *batch)
     uint64_t bound = batch_sealed_bound(batch), seq = batch_seq(batch);
     uint32_t route = batch_route(batch);
     bool charged = room_take_for_seal(w, bound);
-    while (!sealer_seal(w->sealer, batch, &s)) {
+    enum protocol metrics = (enum protocol)atomic_load(&w->protocol);
+    while (!sealer_seal(w->sealer, batch, metrics, &s)) {
         log_line(&w->log, GCW_LOG_ERROR, "out of memory while encoding a batch; trying again");
         pause_for_memory();
     }
@@ -214,6 +215,7 @@ static void round_of_delivery(gcw_writer *w)
     keep_room(w, now);
     report_turned_away(w);
     uint64_t next = MIN(deliver_run(w->deliver, now), commit);
+    atomic_store(&w->protocol, (int)deliver_protocol(w->deliver));
     if (w->unsent) {
         answer_unsent(w);
         return;

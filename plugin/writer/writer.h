@@ -69,8 +69,8 @@ struct gcw_writer {
     /* memory */
     struct budget budget;
     _Atomic uint64_t forced; /* taken for what must not fail, full or not */
-    /* kept back from intake, so that a full budget can still be sealed, read back from disk and sliced */
-    uint64_t seal_room, slice_room;
+    /* kept back from intake, so that a full budget can still be sealed, read back from disk and sent in parts */
+    uint64_t seal_room, part_room;
     struct room {
         pthread_mutex_t lock;
         pthread_cond_t cond;
@@ -97,6 +97,7 @@ struct gcw_writer {
     bool disk_failing;
 
     pthread_t encoder, delivery;
+    _Atomic int protocol;      /* in which metrics are sealed: deliver/ says, the encoder reads */
     _Atomic bool closing;      /* no more appends */
     _Atomic bool stop_encoder; /* after the deadline: throw away what is not sealed */
     _Atomic bool stop_delivery;
@@ -148,18 +149,13 @@ void sample_source_free(struct sample_source *s);
 gcw_status sample_source_write(struct sample_source *s, const gcw_label *labels, size_t count, bool again,
                                uint64_t value_bits, int64_t time_ms, gcw_error *err);
 
-/* families.c: metadata already sent, by tenant and family. */
-struct families *families_new(void);
-void families_free(struct families *f);
-/* True when this content is new for the family and should go out. */
-bool families_update(struct families *f, const void *destination, gcw_metric_type type, struct view family,
-                     struct view help, struct view unit);
+/* families.c */
 gcw_status metadata_append(gcw_writer *w, struct destination *d, const gcw_metadata *m, struct view name);
 
 /* store.c: the disk queue's place in the writer */
 gcw_status writer_queue_open(gcw_writer *w, gcw_error *err);
 gcw_status writer_recover(gcw_writer *w, gcw_error *err); /* once deliver/ is there */
-struct sealed *writer_slice(void *writer, const struct sealed *s, uint32_t from, uint32_t count, bool *broken);
+struct sealed *writer_part(void *writer, const struct sealed *s, struct part *part);
 
 /* settle.c: the ends of records, called by deliver/ on the delivery thread (and by the encoder for what it throws away)
  */

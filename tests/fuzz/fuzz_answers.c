@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(a.retry_after, data + 6, header);
     memcpy(a.text, data + 6 + header, MIN(size - 6 - header, (size_t)ANSWER_TEXT));
     a.retry_after[sizeof a.retry_after - 1] = 0;
-    struct verdict v = answer_judge(&s, &a, INT64_C(1700000000000));
+    struct verdict v = answer_judge(&s, &a, false, INT64_C(1700000000000));
     ENSURE(v.row && *v.row->reason && *v.row->source);
     ENSURE(v.action != ACTION_PARTIAL || (v.lost >= 1 && v.lost <= s.records));
     return 0;

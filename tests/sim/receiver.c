@@ -10,7 +10,9 @@ static void take(struct world *w, uint32_t route, uint32_t id)
         fail(w->failure, "record %u of route %u came by route %u", id, r->route, route);
     if ((r->taken || r->refused) && !r->again_ok)
         fail(w->failure, "record %u came again after a %s end", id, r->refused ? "refused" : "certain");
-    if (!r->taken && !r->refused && !r->order_ok && id < w->receiver[route].newest)
+    /* left out of a 1.0 request, it may come with the next in 2.0 */
+    bool order_ok = r->order_ok || (record_unsayable(id) && queue_signal(w->queue, route) == GCW_METRICS);
+    if (!r->taken && !r->refused && !order_ok && id < w->receiver[route].newest)
         fail(w->failure, "record %u came after %u", id, w->receiver[route].newest);
     if (!r->taken && !r->order_ok)
         w->receiver[route].newest = MAX(w->receiver[route].newest, id);
@@ -54,7 +56,7 @@ void receiver_send(void *world, const struct sealed *s, unsigned attempt)
                 fail(w->failure, "two requests of route %u in flight", s->route);
             continue;
         }
-        *f = (struct flight){true, false, s->route, w->now_ms + latency, count, NULL};
+        *f = (struct flight){true, false, s->protocol, s->route, w->now_ms + latency, count, NULL};
         f->id = malloc((count + 1) * sizeof *f->id);
         ENSURE(f->id);
         memcpy(f->id, id, count * sizeof *id);
@@ -71,10 +73,28 @@ static void answered(struct answer *a, int status, const char *text)
 
 static void failed(struct answer *a, enum attempt_end end) { *a = (struct answer){.end = end, .text = "transport"}; }
 
+/* With the counts that a 2.0 request wants, if this is one. */
+static void count_written(const struct flight *f, struct answer *a, uint32_t written)
+{
+    a->counted = f->protocol == PROTOCOL_RW2;
+    a->written = a->counted ? written : 0;
+}
+
 static void fine(struct world *w, const struct flight *f, struct answer *a)
 {
     take_all(w, f);
     answered(a, queue_signal(w->queue, f->route) == GCW_LOGS ? 204 : 200, "");
+    count_written(f, a, f->count);
+}
+
+/* A receiver of 1.0 that is sent 2.0: nothing is taken. */
+static bool not_understood(const struct world *w, const struct flight *f, struct answer *a)
+{
+    static const int status[SPEAKS] = {[SPEAKS_1_SILENT] = 204, [SPEAKS_1_415] = 415, [SPEAKS_1_400] = 400};
+    if (f->protocol != PROTOCOL_RW2 || w->speaks == SPEAKS_2)
+        return false;
+    answered(a, status[w->speaks], "");
+    return true;
 }
 
 static void rate(struct world *w, const struct flight *f, struct answer *a)
@@ -90,14 +110,15 @@ static void bad(struct world *w, const struct flight *f, struct answer *a)
     for (uint32_t i = 0; i < f->count; i++)
         refuse(w, f->route, f->id[i]);
     answered(a, 400, "out of bounds");
+    count_written(f, a, 0);
 }
 
-/* Loki's way: the good ones are kept, the answer counts the others. */
+/* Loki's way: the good ones are kept, the answer counts the others. Or that of remote write 2.0: it counts the good. */
 static void partial(struct world *w, const struct flight *f, struct answer *a)
 {
     char text[64];
     uint32_t lost = 0;
-    if (queue_signal(w->queue, f->route) != GCW_LOGS || f->count < 2) {
+    if ((queue_signal(w->queue, f->route) != GCW_LOGS && f->protocol != PROTOCOL_RW2) || f->count < 2) {
         bad(w, f, a);
         return;
     }
@@ -111,6 +132,7 @@ static void partial(struct world *w, const struct flight *f, struct answer *a)
         fine(w, &(struct flight){.route = f->route}, a);
     else
         answered(a, 400, text);
+    count_written(f, a, f->count - lost);
 }
 
 static void answer_of(struct world *w, struct flight *f, struct answer *a)
@@ -129,7 +151,8 @@ static void answer_of(struct world *w, struct flight *f, struct answer *a)
         f->unsure = true;
         return;
     case RESET_AFTER:
-        take_all(w, f);
+        if (!not_understood(w, f, a))
+            take_all(w, f);
         failed(a, END_AMBIGUOUS);
         f->unsure = true;
         return;
@@ -140,10 +163,12 @@ static void answer_of(struct world *w, struct flight *f, struct answer *a)
         rate(w, f, a);
         return;
     case BAD:
-        bad(w, f, a);
+        if (!not_understood(w, f, a))
+            bad(w, f, a);
         return;
     case PARTIAL:
-        partial(w, f, a);
+        if (!not_understood(w, f, a))
+            partial(w, f, a);
         return;
     case SMALL:
     case BURST:
@@ -157,7 +182,8 @@ static void answer_of(struct world *w, struct flight *f, struct answer *a)
     case WEATHERS:
         break;
     }
-    fine(w, f, a);
+    if (!not_understood(w, f, a))
+        fine(w, f, a);
 }
 
 uint64_t receiver_next(const struct world *w)

@@ -20,11 +20,11 @@ static const struct {
     const char *name;
     uint32_t weight;
 } acts[ACTS] = {
-    [ACT_PUSH] = {"push", 50},      [ACT_TICK] = {"pass", 40},  [ACT_WEATHER] = {"weather", 12},
-    [ACT_DISK] = {"disk", 4},       [ACT_KILL] = {"kill", 4},   [ACT_POWER] = {"power", 3},
-    [ACT_RESTART] = {"restart", 3}, [ACT_CLOCK] = {"clock", 2}, [ACT_TOKEN] = {"token", 3},
-    [ACT_ROT] = {"rot", 1},         [ACT_ROOM] = {"room", 3},   [ACT_EVICT] = {"evict", 2},
-    [ACT_VANISH] = {"vanish", 0},
+    [ACT_PUSH] = {"push", 50},      [ACT_TICK] = {"pass", 40},        [ACT_WEATHER] = {"weather", 12},
+    [ACT_DISK] = {"disk", 4},       [ACT_KILL] = {"kill", 4},         [ACT_POWER] = {"power", 3},
+    [ACT_RESTART] = {"restart", 3}, [ACT_CLOCK] = {"clock", 2},       [ACT_TOKEN] = {"token", 3},
+    [ACT_ROT] = {"rot", 1},         [ACT_ROOM] = {"room", 3},         [ACT_EVICT] = {"evict", 2},
+    [ACT_VANISH] = {"vanish", 0},   [ACT_RECEIVER] = {"receiver", 3},
 };
 
 static enum act act_choose(struct chance *c)
@@ -110,6 +110,16 @@ static void token(struct world *w)
         deliver_unpark(w->deliver, w->now_ms);
 }
 
+/* The metrics receiver is updated, or goes back. One that was known to speak 2.0 may not refuse it by a bare 400: that
+ * is a word on the data then. */
+static void receiver(struct world *w)
+{
+    static const enum speaks next[] = {SPEAKS_2, SPEAKS_2, SPEAKS_1_SILENT, SPEAKS_1_415};
+    w->speaks = next[chance_below(&w->chance, 4)];
+    if (w->trace)
+        fprintf(w->trace, "      metrics receiver: %d\n", w->speaks);
+}
+
 static void vanish(struct world *w)
 {
     vdisk_vanish(w->vdisk);
@@ -160,6 +170,9 @@ static void act(struct world *w, const struct move *a)
         break;
     case ACT_VANISH:
         vanish(w);
+        break;
+    case ACT_RECEIVER:
+        receiver(w);
         break;
     case ACTS:
         break;

@@ -66,6 +66,7 @@ enum act {
     ACT_ROOM,
     ACT_EVICT,
     ACT_VANISH,
+    ACT_RECEIVER,
     ACTS
 };
 

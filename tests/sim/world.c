@@ -25,7 +25,7 @@ void fail(struct failure *f, const char *fmt, ...)
 static bool memory_take(void *world, uint64_t bytes)
 {
     struct world *w = world;
-    if (w->memory + bytes > w->set.memory_limit)
+    if (w->memory + bytes > w->set.memory_limit || (w->set.others && chance_of(&w->chance, 3)))
         return false;
     w->memory += bytes;
     return true;
@@ -90,15 +90,38 @@ static void on_lost(void *world, const struct queue_loss *loss, const struct rec
             w->record[i].order_ok = true;
 }
 
+/* Rejected without an answer: what 1.0 could not say. A process before this one may have told so already. */
+static void unsaid_end(struct world *w, const uint32_t *id, uint32_t count, uint64_t n)
+{
+    uint64_t unsayable = 0, left = n;
+    for (uint32_t i = 0; i < count; i++) {
+        struct record *r = &w->record[id[i]];
+        unsayable += record_unsayable(id[i]);
+        if (record_unsayable(id[i]) && !r->ended && left > 0)
+            r->ended = r->order_ok = true, left--;
+    }
+    if (n > unsayable)
+        fail(w->failure, "%llu records that can be said were given up as if not", (unsigned long long)(n - unsayable));
+}
+
 static void on_settle(void *world, const struct settlement *end)
 {
     struct world *w = world;
-    uint32_t id[BODY_RECORDS_MAX], count = 0;
+    uint32_t id[BODY_RECORDS_MAX], count = 0, taken = 0;
     const struct sealed *s = end->request;
     w->settled += end->records;
     if (end->records > s->records)
         fail(w->failure, "more records ended than the request holds");
-    if (end->outcome == GCW_DELIVERED || end->outcome == GCW_REJECTED || !body_read(s, id, &count))
+    if (!body_read(s, id, &count))
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        taken += w->record[id[i]].taken;
+    if (end->outcome == GCW_DELIVERED && taken < end->records)
+        fail(w->failure, "%llu records from %u on ended as delivered, %u were", (unsigned long long)end->records, id[0],
+             taken);
+    if (end->outcome == GCW_REJECTED && end->http_status == 0)
+        unsaid_end(w, id, count, end->records);
+    if (end->outcome == GCW_DELIVERED || end->outcome == GCW_REJECTED)
         return; /* the receiver knows of these */
     for (uint32_t i = (uint32_t)(count - end->records); i < count; i++)
         w->record[id[i]].ended = w->record[id[i]].order_ok = true;
@@ -117,20 +140,35 @@ static void on_release(void *world, struct sealed *s)
     memory_give(w, charge);
 }
 
-static struct sealed *on_slice(void *world, const struct sealed *s, uint32_t from, uint32_t count, bool *broken)
+/* In 1.0 at most seven fit, and some cannot be said. */
+static struct sealed *on_part(void *world, const struct sealed *s, struct part *part)
 {
     struct world *w = world;
-    uint32_t id[BODY_RECORDS_MAX], all;
-    *broken = !body_read(s, id, &all) || from + count > all;
-    if (*broken)
+    uint32_t id[BODY_RECORDS_MAX], said[BODY_RECORDS_MAX], all, n = 0;
+    bool older = part->protocol != s->protocol;
+    part->broken = !body_read(s, id, &all) || part->from + part->count > all;
+    part->unsaid = 0;
+    if (part->broken)
         return NULL;
-    struct sealed *out = body_make(w, s->route, id + from, count);
+    if (older && part->protocol != PROTOCOL_RW1)
+        fail(w->failure, "a request is to be sent in a newer protocol");
+    part->count = older ? MIN(part->count, 7u) : part->count;
+    for (uint32_t i = part->from; i < part->from + part->count; i++)
+        if (older && record_unsayable(id[i]))
+            part->unsaid++;
+        else
+            said[n++] = id[i];
+    if (n == 0)
+        return NULL;
+    struct sealed *out = body_make(w, s->route, said, n);
     out->signal = s->signal;
     out->tenant = s->tenant;
     out->batch_seq = s->batch_seq;
+    out->protocol = part->protocol;
     if (memory_take(w, out->charge))
         return out;
     sealed_free(out);
+    part->unsaid = 0;
     return NULL;
 }
 
@@ -157,6 +195,7 @@ static void settings_choose(struct settings *s, struct chance *c)
         .max_age_ms = chance_of(c, 4) ? 60000 + chance_below(c, 600000) : 0,
         .spill_after_ms = chance_of(c, 2) ? 1000 + chance_below(c, 20000) : 0,
         .drop_oldest = chance_of(c, 3),
+        .others = chance_of(c, 4),
         .routes = 1 + chance_below(c, ROUTES_MAX),
         .in_flight = 1 + chance_below(c, 4),
     };
@@ -170,14 +209,16 @@ struct world *world_new(uint64_t seed, struct failure *f, FILE *trace)
     w->trace = trace;
     w->chance = chance_new(seed);
     settings_choose(&w->set, &w->chance);
+    w->speaks = chance_of(&w->chance, 2) ? SPEAKS_2 : (enum speaks)chance_below(&w->chance, SPEAKS);
     w->vdisk = vdisk_new(&w->chance);
     w->disk = vdisk_ops(w->vdisk);
     w->now_ms = 1000 + chance_below(&w->chance, 100000);
     w->unix_ms = INT64_C(1700000000000);
     if (trace)
         fprintf(trace,
-                "mode %d disk %llu segment %llu memory %llu age %llu spill %llu drop_oldest %d routes %u flights %u\n",
-                w->set.mode, (unsigned long long)w->set.disk_limit, (unsigned long long)w->set.segment_bytes,
+                "speaks %d mode %d disk %llu segment %llu memory %llu age %llu spill %llu drop_oldest %d routes %u "
+                "flights %u\n",
+                w->speaks, w->set.mode, (unsigned long long)w->set.disk_limit, (unsigned long long)w->set.segment_bytes,
                 (unsigned long long)w->set.memory_limit, (unsigned long long)w->set.max_age_ms,
                 (unsigned long long)w->set.spill_after_ms, w->set.drop_oldest, w->set.routes, w->set.in_flight);
     world_open(w);
@@ -237,8 +278,11 @@ void world_open(struct world *w)
         .disk = &w->disk,
     };
     const struct queue_ops qo = {w, memory_take, on_unload, on_durable, on_lost, on_log};
-    const struct deliver_config dc = {{500, 300000, 60000}, w->set.max_age_ms, w->set.in_flight, w->set.spill_after_ms};
-    const struct deliver_ops dops = {w, receiver_send, on_slice, on_settle, on_release, on_random, on_log};
+    w->metrics_protocol =
+        chance_of(&w->chance, 4) ? (enum metrics_protocol)chance_below(&w->chance, 3) : METRICS_PROTOCOL_AUTO;
+    const struct deliver_config dc = {{500, 300000, 60000},  w->set.max_age_ms,   w->set.in_flight,
+                                      w->set.spill_after_ms, w->metrics_protocol, 100000};
+    const struct deliver_ops dops = {w, receiver_send, on_part, on_settle, on_release, on_random, on_log};
     gcw_error err;
     gcw_status status = GCW_ERR_IO;
     w->memory = w->accepted = w->settled = w->lost = 0;
@@ -268,7 +312,8 @@ static void flights_end(struct world *w)
         struct flight *f = &w->flight[i];
         if (!f->used)
             continue;
-        bool taken = chance_of(&w->chance, 2) && w->receiver[f->route].weather == FINE && !w->token_bad;
+        bool taken = chance_of(&w->chance, 2) && w->receiver[f->route].weather == FINE && !w->token_bad &&
+                     (f->protocol != PROTOCOL_RW2 || w->speaks == SPEAKS_2);
         for (uint32_t k = 0; k < f->count; k++) {
             if (taken && !w->record[f->id[k]].taken)
                 w->receiver[f->route].newest = MAX(w->receiver[f->route].newest, f->id[k]);
@@ -404,6 +449,7 @@ void world_push(struct world *w, uint32_t route, uint32_t count)
     for (uint32_t i = 0; i < count; i++)
         w->record[++w->records] = (struct record){.route = (uint8_t)route};
     s->signal = signal_of(route);
+    s->protocol = s->signal == GCW_METRICS ? deliver_protocol(w->deliver) : PROTOCOL_LOKI_JSON;
     s->tenant = tenants[route];
     s->batch_seq = ++w->seq[route];
     if (chance_of(&w->chance, 2)) {
@@ -462,7 +508,9 @@ static void check_receipts(struct world *w)
 void world_settle(struct world *w)
 {
     vdisk_faults(w->vdisk, &(struct disk_faults){0});
-    w->token_bad = false;
+    w->token_bad = w->set.others = false;
+    if (w->metrics_protocol == METRICS_PROTOCOL_2)
+        w->speaks = SPEAKS_2; /* else it would rightly wait for ever */
     for (uint32_t i = 0; i < ROUTES_MAX; i++)
         w->receiver[i].weather = FINE;
     deliver_unpark(w->deliver, w->now_ms);

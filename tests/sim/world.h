@@ -34,8 +34,18 @@ enum weather {
     WEATHERS
 };
 
+/* What the metrics receiver makes of remote write 2.0. */
+enum speaks {
+    SPEAKS_2,
+    SPEAKS_1_SILENT, /* finds nothing in it, and says 204 */
+    SPEAKS_1_415,
+    SPEAKS_1_400,
+    SPEAKS
+};
+
 struct flight {
     bool used, unsure; /* unsure: the process cannot know whether it was taken */
+    enum protocol protocol;
     uint32_t route;
     uint64_t due_ms;
     uint32_t count, *id;
@@ -45,6 +55,7 @@ struct settings {
     enum queue_mode mode;
     uint64_t disk_limit, segment_bytes, memory_limit, max_age_ms, spill_after_ms;
     bool drop_oldest;
+    bool others; /* the budget is not the queue's alone: now and then there is no room though there seems to be */
     unsigned routes, in_flight;
 };
 
@@ -71,6 +82,8 @@ struct world {
         uint32_t newest; /* largest id that was taken for the first time */
     } receiver[ROUTES_MAX];
     bool token_bad;
+    enum speaks speaks;
+    enum metrics_protocol metrics_protocol; /* of this incarnation */
     struct flight flight[FLIGHTS_MAX];
 
     /* of this incarnation */
@@ -100,5 +113,7 @@ uint64_t receiver_next(const struct world *w);
 struct sealed *body_make(const struct world *w, uint32_t route, const uint32_t *id, uint32_t count);
 bool body_read(const struct sealed *s, uint32_t *id, uint32_t *count); /* false = not what was made */
 #define BODY_RECORDS_MAX 64
+/* Remote write 1.0 has no words for these. */
+static inline bool record_unsayable(uint32_t id) { return id % 17 == 0; }
 
 #endif

@@ -11,12 +11,15 @@
 #include <zlib.h>
 
 #include "remote1.pb-c.h"
+#include "remote2.pb-c.h"
 
 #define SCRIPT_MAX 64
 
 struct told {
     int status;
     const char *body;
+    bool counted; /* with remote write 2.0's header */
+    size_t written;
 };
 
 struct receiver {
@@ -24,6 +27,7 @@ struct receiver {
     char url[GCW_SIGNALS][64];
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    enum receiver_speaks speaks;
     struct told usual, next[SCRIPT_MAX];
     size_t next_at, next_count;
     bool held;
@@ -72,12 +76,58 @@ static void families_take(struct request *q, const Gcw__Rw1__WriteRequest *w)
     }
 }
 
+static char *unsnapped(struct view body, size_t *n)
+{
+    ENSURE(snappy_uncompressed_length(body.p, body.n, n) == SNAPPY_OK);
+    char *raw = malloc(MAX(*n, 1));
+    ENSURE(raw && snappy_uncompress(body.p, body.n, raw, n) == SNAPPY_OK);
+    return raw;
+}
+
+/* Metadata stands with each series; here each family is taken once. */
+static void family_take(struct request *q, const Gcw__Rw2__Request *w, const Gcw__Rw2__TimeSeries *series)
+{
+    const Gcw__Rw2__Metadata *m = series->metadata;
+    const char *name = "";
+    for (size_t l = 0; l + 1 < series->n_labels_refs; l += 2)
+        if (strcmp(w->symbols[series->labels_refs[l]], "__name__") == 0)
+            name = w->symbols[series->labels_refs[l + 1]];
+    for (size_t i = 0; m && i < q->family_count; i++)
+        if (strcmp(q->families[i].name, name) == 0)
+            m = NULL;
+    if (!m)
+        return;
+    q->families = grown(q->families, q->family_count, sizeof *q->families);
+    q->families[q->family_count++] = (struct taken_family){(int)m->type, strdup(name), strdup(w->symbols[m->help_ref]),
+                                                           strdup(w->symbols[m->unit_ref])};
+}
+
+static void metrics_2_take(struct request *q, struct view body)
+{
+    size_t n = 0;
+    char *raw = unsnapped(body, &n);
+    Gcw__Rw2__Request *w = gcw__rw2__request__unpack(NULL, n, (const uint8_t *)raw);
+    ENSURE(w && w->n_symbols > 0 && *w->symbols[0] == 0);
+    for (size_t i = 0; i < w->n_timeseries; i++) {
+        const Gcw__Rw2__TimeSeries *series = w->timeseries[i];
+        ENSURE(series->n_samples == 1);
+        struct buf labels = {0};
+        for (size_t l = 0; l + 1 < series->n_labels_refs; l += 2)
+            label_add(&labels, w->symbols[series->labels_refs[l]], w->symbols[series->labels_refs[l + 1]]);
+        struct taken *t = record_add(q);
+        t->labels = text_of(&labels);
+        t->value = series->samples[0]->value;
+        t->time = series->samples[0]->timestamp;
+        family_take(q, w, series);
+    }
+    gcw__rw2__request__free_unpacked(w, NULL);
+    free(raw);
+}
+
 static void metrics_take(struct request *q, struct view body)
 {
     size_t n = 0;
-    ENSURE(snappy_uncompressed_length(body.p, body.n, &n) == SNAPPY_OK);
-    char *raw = malloc(MAX(n, 1));
-    ENSURE(raw && snappy_uncompress(body.p, body.n, raw, &n) == SNAPPY_OK);
+    char *raw = unsnapped(body, &n);
     Gcw__Rw1__WriteRequest *w = gcw__rw1__write_request__unpack(NULL, n, (const uint8_t *)raw);
     ENSURE(w);
     for (size_t i = 0; i < w->n_timeseries; i++) {
@@ -168,13 +218,24 @@ static void request_free(struct request *q)
 /* ---- HTTP ----------------------------------------------------------------------------------------------------------
  */
 
+/* How a receiver of 1.0 alone answers 2.0. */
+static int status_to_2(const struct receiver *r, const struct request *q)
+{
+    static const int status[] = {
+        [RECEIVER_SPEAKS_1] = 204, [RECEIVER_SPEAKS_1_415] = 415, [RECEIVER_SPEAKS_1_400] = 400};
+    return q->version == 2 && r->speaks != RECEIVER_SPEAKS_2 ? status[r->speaks] : 0;
+}
+
 /* A status that answers this request: from the line of those told, or the usual one. Waits while held. */
 static struct told answer_wait(struct receiver *r, size_t index)
 {
     pthread_mutex_lock(&r->lock);
     while (r->held)
         pthread_cond_wait(&r->changed, &r->lock);
-    struct told t = r->next_at < r->next_count ? r->next[r->next_at++] : r->usual;
+    int foreign = status_to_2(r, &r->requests[index]);
+    struct told t = foreign                      ? (struct told){foreign, "", false, 0}
+                    : r->next_at < r->next_count ? r->next[r->next_at++]
+                                                 : r->usual;
     if (t.status == 0)
         t.status = r->requests[index].signal == GCW_LOGS ? 204 : 200;
     r->requests[index].status = t.status;
@@ -197,17 +258,33 @@ static size_t request_keep(struct receiver *r, const struct request *q)
     return index;
 }
 
+/* What a receiver of 2.0 tells beside the status, in a success and a refusal alike. */
+static void count_written(const struct receiver *r, const struct request *q, struct told *t)
+{
+    t->counted = q->version == 2 && r->speaks == RECEIVER_SPEAKS_2 && t->status / 100 != 5;
+    t->written = t->status / 100 == 2 ? q->record_count : 0;
+}
+
 static struct told request_serve(struct receiver *r, struct MHD_Connection *c, const char *path, struct view body)
 {
-    struct request q = {.signal = strstr(path, "loki") ? GCW_LOGS : GCW_METRICS};
+    struct request q = {.signal = strstr(path, "loki") ? GCW_LOGS : GCW_METRICS, .version = 1};
+    const char *type = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Type");
     const char *tenant = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "X-Scope-OrgID");
     const char *encoding = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Encoding");
     snprintf(q.tenant, sizeof q.tenant, "%s", tenant ? tenant : "");
-    if (q.signal == GCW_METRICS)
+    if (type && strcmp(type, "application/x-protobuf;proto=io.prometheus.write.v2.Request") == 0)
+        q.version = 2;
+    if (q.version == 2 && r->speaks == RECEIVER_SPEAKS_2)
+        metrics_2_take(&q, body);
+    else if (q.version == 2)
+        q.record_count = 0; /* not understood */
+    else if (q.signal == GCW_METRICS)
         metrics_take(&q, body);
     else
         logs_take(&q, body, encoding && strcmp(encoding, "gzip") == 0);
-    return answer_wait(r, request_keep(r, &q));
+    struct told t = answer_wait(r, request_keep(r, &q));
+    count_written(r, &q, &t);
+    return t;
 }
 
 static enum MHD_Result on_request(void *receiver, struct MHD_Connection *c, const char *path, const char *method,
@@ -228,6 +305,10 @@ static enum MHD_Result on_request(void *receiver, struct MHD_Connection *c, cons
     const char *text = t.body ? t.body : "";
     struct MHD_Response *response =
         MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+    char written[24];
+    snprintf(written, sizeof written, "%zu", t.written);
+    if (t.counted)
+        MHD_add_response_header(response, "X-Prometheus-Remote-Write-Samples-Written", written);
     enum MHD_Result result = MHD_queue_response(c, (unsigned)t.status, response);
     MHD_destroy_response(response);
     return result;
@@ -291,7 +372,7 @@ void receiver_free(struct receiver *r)
 void receiver_answer(struct receiver *r, int status, const char *body)
 {
     pthread_mutex_lock(&r->lock);
-    r->usual = (struct told){status, body};
+    r->usual = (struct told){status, body, false, 0};
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -299,7 +380,14 @@ void receiver_answer_next(struct receiver *r, int status, const char *body)
 {
     pthread_mutex_lock(&r->lock);
     ENSURE(r->next_count < SCRIPT_MAX);
-    r->next[r->next_count++] = (struct told){status, body};
+    r->next[r->next_count++] = (struct told){status, body, false, 0};
+    pthread_mutex_unlock(&r->lock);
+}
+
+void receiver_speak(struct receiver *r, enum receiver_speaks speaks)
+{
+    pthread_mutex_lock(&r->lock);
+    r->speaks = speaks;
     pthread_mutex_unlock(&r->lock);
 }
 

@@ -32,6 +32,7 @@ struct taken_family {
 struct request {
     gcw_signal signal;
     int status;       /* it was answered with; 0 = not yet */
+    int version;      /* of remote write: 1 or 2 */
     char tenant[200]; /* X-Scope-OrgID */
     struct taken *records;
     struct taken_family *families;
@@ -48,6 +49,10 @@ const char *receiver_url(const struct receiver *r, gcw_signal signal);
 void receiver_answer(struct receiver *r, int status, const char *body);
 /* The same for one request of those that come next; several calls stand in line. */
 void receiver_answer_next(struct receiver *r, int status, const char *body);
+/* What becomes of remote write 2.0: it is taken, and counted in the answer's headers; or the receiver knows 1.0 only
+ * and finds nothing in it (a success without counts), or says 415 or 400. */
+enum receiver_speaks { RECEIVER_SPEAKS_2, RECEIVER_SPEAKS_1, RECEIVER_SPEAKS_1_415, RECEIVER_SPEAKS_1_400 };
+void receiver_speak(struct receiver *r, enum receiver_speaks speaks);
 /* Requests are read and not answered until let go. */
 void receiver_hold(struct receiver *r);
 void receiver_let(struct receiver *r);

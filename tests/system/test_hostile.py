@@ -142,7 +142,8 @@ class Hostile(Case):
     def test_resent_requests_are_the_same_bytes_and_metrics_name_the_attempt(self):
         server = Server(lambda c, n: c.sendall(b"HTTP/1.1 503 x\r\ncontent-length: 0\r\n\r\n" if n < 4 else b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") or True)
         self.addCleanup(server.close)
-        run = self.gcw("push", "metrics", "-u", f"http://127.0.0.1:{server.port}/api/v1/write", "-s", "retry_min=10ms", stdin=b"a 1\n")
+        run = self.gcw("push", "metrics", "-u", f"http://127.0.0.1:{server.port}/api/v1/write", "-s", "retry_min=10ms", "-s",
+                       "metrics_protocol=1.0", stdin=b"a 1\n")
         self.assertEqual(run.returncode, 0, run.stderr)
         attempts = [[line for line in head.split(b"\r\n") if line.lower().startswith(b"retry-attempt")] for head in server.seen]
         self.assertEqual(attempts, [[], [b"Retry-Attempt: 1"], [b"Retry-Attempt: 2"], [b"Retry-Attempt: 3"]])

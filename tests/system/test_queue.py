@@ -2,6 +2,7 @@
 import os
 import random
 import re
+import select
 import shutil
 import subprocess
 import threading
@@ -36,10 +37,12 @@ class Torture(Case):
         queue, first, ranges = self.dir / "queue", 1, []
         weather = ["", "status=503:0.3", "reset=after&count=5", "reset=before&count=5", "latency=20", "status=429&count=5",
                    "status=401&count=2"]
-        for _ in range(KILLS):
+        for kill in range(KILLS):
             get(url + "/control", data=b"clear=on")
             get(url + "/control", data=(rng.choice(weather) or "clear=on").encode())
             p = subprocess.Popen([self.program, url, queue, str(first), "1000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            if kill % 2:  # every other one gets as far as its first receipt, however slow the machine
+                select.select([p.stdout], [], [], 30)
             time.sleep(rng.uniform(0.01, 0.15))  # when it dies is meant to be chance
             p.kill()
             out, err = p.communicate()

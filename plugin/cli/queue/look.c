@@ -161,6 +161,7 @@ static bool show_record(void *ctx, const struct segment_record *r, uint64_t at)
     const struct inspect *k = ctx;
     static const char *const protocols[PROTOCOLS] = {[PROTOCOL_RW1] = "remote-write-1.0",
                                                      [PROTOCOL_LOKI_JSON] = "loki-json",
+                                                     [PROTOCOL_RW2] = "remote-write-2.0",
                                                      [PROTOCOL_LOKI_PROTO] = "loki-protobuf"};
     gcw_signal signal = k->file->head.id.signal;
     const char *state = at + r->size <= k->file->mark.end ? "ended" : "waiting",

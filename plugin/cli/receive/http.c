@@ -42,7 +42,23 @@ struct answer {
     const char *type, *retry_after, *allow, *location; /* NULL = no such header */
     char *body;                                        /* malloc()ed, owned; may be NULL */
     size_t size;
+    const struct verdict *counts; /* told in headers, as remote write 2.0 has it; NULL = not */
 };
+
+static void counts_add(struct MHD_Response *r, const struct verdict *v)
+{
+    const struct {
+        const char *name;
+        uint64_t n;
+    } rows[] = {{"X-Prometheus-Remote-Write-Samples-Written", v->samples},
+                {"X-Prometheus-Remote-Write-Histograms-Written", v->histograms},
+                {"X-Prometheus-Remote-Write-Exemplars-Written", v->exemplars}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[24] = {0};
+        text_u64(text, rows[i].n);
+        MHD_add_response_header(r, rows[i].name, text);
+    }
+}
 
 static enum MHD_Result answer_send(struct MHD_Connection *c, struct answer *a)
 {
@@ -59,6 +75,8 @@ static enum MHD_Result answer_send(struct MHD_Connection *c, struct answer *a)
         MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, a->allow);
     if (a->location)
         MHD_add_response_header(r, MHD_HTTP_HEADER_LOCATION, a->location);
+    if (a->counts)
+        counts_add(r, a->counts);
     enum MHD_Result result = MHD_queue_response(c, (unsigned)a->status, r);
     MHD_destroy_response(r);
     return result;
@@ -128,6 +146,15 @@ static void push_count(struct server *s, struct MHD_Connection *c, const struct 
     pthread_mutex_unlock(&s->lock);
 }
 
+/* Whoever counts in 2.0 is told that all was written. */
+static void push_discard(const struct push *p, gcw_signal signal, struct verdict *v)
+{
+    v->counted = signal == GCW_METRICS && rw_version(p, v) == 2;
+    v->samples = v->counted ? UINT32_MAX : 0;
+    v->text.n = 0;
+    v->status = 204;
+}
+
 static void push_judge(struct server *s, struct MHD_Connection *c, const struct talk *t, struct verdict *v)
 {
     uint64_t attempt = 0;
@@ -147,7 +174,7 @@ static void push_judge(struct server *s, struct MHD_Connection *c, const struct 
     if (t->nomem)
         verdict_nomem(v);
     else if (s->settings->discard)
-        v->status = 204;
+        push_discard(&p, t->path->signal, v);
     else
         server_judge(s, t->path->signal, &p, v);
     if (v->status >= 200 && v->status < 300)
@@ -162,11 +189,14 @@ static void push_log(struct server *s, const struct talk *t, int status, const s
     char code[16] = "cut off";
     if (status)
         snprintf(code, sizeof code, "%d", status);
-    log_line(&s->log, refused ? GCW_LOG_WARN : GCW_LOG_INFO,
-             "receive: %s %s tenant=%s bytes=%llu samples=%llu metadata=%llu entries=%llu rejected=%llu%s%s%.*s", code,
-             t->path->path, t->auth.tenant, (unsigned long long)t->wire_bytes, (unsigned long long)v->samples,
-             (unsigned long long)v->metadata, (unsigned long long)v->entries, (unsigned long long)v->rejected,
-             injected ? " (as told)" : "", v->text.n ? ": " : "", VIEW_ARG(buf_view(&v->text)));
+    log_line(
+        &s->log, refused ? GCW_LOG_WARN : GCW_LOG_INFO,
+        "receive: %s %s tenant=%s bytes=%llu samples=%llu histograms=%llu exemplars=%llu metadata=%llu entries=%llu "
+        "rejected=%llu%s%s%.*s",
+        code, t->path->path, t->auth.tenant, (unsigned long long)t->wire_bytes, (unsigned long long)v->samples,
+        (unsigned long long)v->histograms, (unsigned long long)v->exemplars, (unsigned long long)v->metadata,
+        (unsigned long long)v->entries, (unsigned long long)v->rejected, injected ? " (as told)" : "",
+        v->text.n ? ": " : "", VIEW_ARG(buf_view(&v->text)));
 }
 
 /* A body of the size asked for, or the words of the verdict with a newline behind. */
@@ -194,6 +224,7 @@ static enum MHD_Result push_answer(struct server *s, struct MHD_Connection *c, c
     struct answer a = {.status = v->status,
                        .type = t->auth.status && t->auth.text[0] == '{' ? "application/json" : NULL};
     answer_fill(&a, v, m->status ? m->body_bytes : 0);
+    a.counts = v->counted ? v : NULL;
     if (v->retry_after) {
         snprintf(retry_after, sizeof retry_after, "%u", v->retry_after);
         a.retry_after = retry_after;
@@ -204,6 +235,35 @@ static enum MHD_Result push_answer(struct server *s, struct MHD_Connection *c, c
         a.location = m->location;
     server_sleep(s, m->latency_ms);
     return answer_send(c, &a);
+}
+
+/* What a receiver that knows remote write 1.0 only makes of 2.0: three kinds have been seen. True = that is the answer.
+ */
+static bool push_not_understood(struct MHD_Connection *c, const struct talk *t, enum misbehave_speaks speaks,
+                                struct verdict *v)
+{
+    static const int status[] = {[SPEAKS_1_SILENT] = 204, [SPEAKS_1_REFUSING] = 415, [SPEAKS_1_COMPLAINING] = 400};
+    struct verdict unused = {0};
+    const struct push p = {.content_type = header(c, "Content-Type")};
+    int version = t->path->signal == GCW_METRICS ? rw_version(&p, &unused) : 0;
+    verdict_free(&unused);
+    if (speaks == SPEAKS_BOTH || version != 2)
+        return false;
+    verdict_set(v, status[speaks], "%s", status[speaks] == 204 ? "" : "remote write 1.0 only");
+    return true;
+}
+
+/* What was told to be answered is a 2.0 receiver's word as well, if 2.0 is what was sent. */
+static void count_as_told(struct MHD_Connection *c, const struct talk *t, const struct mischief *m, struct verdict *v)
+{
+    struct verdict unused = {0};
+    const struct push p = {.content_type = header(c, "Content-Type")};
+    bool two = t->path->signal == GCW_METRICS && m->speaks == SPEAKS_BOTH && rw_version(&p, &unused) == 2;
+    verdict_free(&unused);
+    if (!two || v->counted)
+        return;
+    v->counted = m->status < 500;
+    v->samples = m->status < 300 ? UINT32_MAX : 0;
 }
 
 static enum MHD_Result push_finish(struct server *s, struct MHD_Connection *c, struct talk *t)
@@ -217,11 +277,13 @@ static enum MHD_Result push_finish(struct server *s, struct MHD_Connection *c, s
         pthread_mutex_lock(&s->lock);
         m = misbehave_draw(&s->settings->misbehave, t->path->signal, t->auth.tenant, t->wire_bytes);
         pthread_mutex_unlock(&s->lock);
-        if (m.reset != RESET_BEFORE && (m.status == 0 || m.process))
+        if (m.reset != RESET_BEFORE && (m.status == 0 || m.process) && !push_not_understood(c, t, m.speaks, &v))
             push_judge(s, c, t, &v);
         if (m.status)
+            count_as_told(c, t, &m, &v);
+        if (m.status)
             verdict_set(&v, m.status, "%s", m.status < 300 ? "" : "the receiver was told to answer so");
-        else if (m.hide && v.status >= 400 && v.samples + v.metadata + v.entries > 0)
+        else if (m.hide && v.status >= 400 && v.samples + v.histograms + v.metadata + v.entries > 0)
             verdict_set(&v, t->path->success, "%s", "");
         if (m.status || v.status < 400)
             v.retry_after = 0;

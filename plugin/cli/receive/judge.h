@@ -1,5 +1,5 @@
 /* The judge: bytes and headers in, status, words and records out. No sockets, no files, no clock: time comes in with
- * the request, memory of earlier requests is the store. A request is decoded without any lock; rw1_judge() and
+ * the request, memory of earlier requests is the store. A request is decoded without any lock; rw_judge() and
  * loki_judge() want the store to themselves.
  *
  * Statuses, words and order of checks follow Grafana Mimir (pkg/distributor/validate.go, pkg/ingester/errors.go,
@@ -22,38 +22,63 @@ struct push {
     int64_t now_ns;
 };
 
-/* ---- remote write 1.0 ---------------------------------------------------------------------------------------- */
+/* ---- remote write: both versions become the same ---------------------------------------------------------------- */
 
-struct rw1_series {
+struct rw_sample {
+    uint64_t bits;
+    int64_t time_ms, start_ms;
+};
+
+struct rw_exemplar {
     struct pair *labels;
     size_t label_count;
-    struct Gcw__Rw1__Sample **samples;
+    uint64_t bits;
+    int64_t time_ms;
+};
+
+struct rw_series {
+    struct pair *labels;
+    size_t label_count;
+    struct rw_sample *samples;
     size_t sample_count;
+    struct Gcw__Rw2__Histogram **histograms;
+    size_t histogram_count;
+    struct rw_exemplar *exemplars;
+    size_t exemplar_count;
     bool removed; /* by validation */
 };
 
-struct rw1_metadata {
+struct rw_metadata {
     int type;
     struct view family, help, unit;
     bool removed;
 };
 
-struct rw1_request {
-    struct buf raw;                         /* the message, out of its snappy wrapping */
-    struct Gcw__Rw1__WriteRequest *message; /* owns all text below */
-    struct pair *pairs;                     /* all labels, one after the other */
-    struct rw1_series *series;
+struct rw_request {
+    int version;                             /* 1 or 2 */
+    struct buf raw;                          /* the message, out of its snappy wrapping */
+    struct wire_scan *scan;                  /* texts as they stand in it */
+    struct Gcw__Rw1__WriteRequest *message1; /* owns all text below, but what symbols are */
+    struct Gcw__Rw2__Request *message2;
+    struct pair *pairs; /* all labels, one after the other; and all of the following */
+    struct rw_sample *samples;
+    struct rw_exemplar *exemplars;
+    struct rw_series *series;
     size_t series_count;
-    struct rw1_metadata *metadata;
+    struct rw_metadata *metadata;
     size_t metadata_count;
 };
 
+/* Which version the request says it is: 1, 2, or 0 with the verdict saying why not. */
+int rw_version(const struct push *p, struct verdict *v);
 /* False: the verdict says why, and nothing is kept. Free `r` either way. */
-bool rw1_decode(const struct push *p, const struct limits *l, struct rw1_request *r, struct verdict *v);
-void rw1_judge(const struct push *p, const struct limits *l, struct rw1_request *r, struct store *s, struct verdict *v);
-void rw1_request_free(struct rw1_request *r);
+bool rw_decode(const struct push *p, const struct limits *l, struct rw_request *r, struct verdict *v);
+void rw_judge(const struct push *p, const struct limits *l, struct rw_request *r, struct store *s, struct verdict *v);
+void rw_request_free(struct rw_request *r);
 /* The first rule the labels break, with the words for it in `why`; REASON_NONE if they are fine. */
-enum reason rw1_labels_check(const struct pair *labels, size_t count, const struct limits *l, struct buf *why);
+enum reason rw_labels_check(const struct pair *labels, size_t count, const struct limits *l, struct buf *why);
+/* What is wrong with a native histogram, NULL if nothing. */
+const char *rw_histogram_check(const struct Gcw__Rw2__Histogram *h, int version);
 
 /* ---- Loki, JSON and protobuf
  * ------------------------------------------------------------------------------------------------- */

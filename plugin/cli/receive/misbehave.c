@@ -13,6 +13,7 @@ const char *const misbehave_help =
     "  body=SIZE                    size of that answer's body\n"
     "  latency=DURATION             wait before answering (a bare number is milliseconds)\n"
     "  reset=before|after           cut the connection before or after the body was processed\n"
+    "  remote_write=1.0|silent|400  know remote write 1.0 alone: answer 2.0 by 415, by 204 without a look, or by 400\n"
     "  slow_read=BYTES              read bodies at so many bytes per second\n"
     "  over=SIZE                    only requests with a body larger than this\n"
     "  hide=on                      answer success although part of the request was refused\n"
@@ -83,6 +84,19 @@ static bool reset_parse(struct misbehave *m, struct view v)
     return m->reset != RESET_NONE || view_is(v, "none") || v.n == 0;
 }
 
+static const char *const speaks_names[] = {
+    [SPEAKS_BOTH] = "both", [SPEAKS_1_SILENT] = "silent", [SPEAKS_1_REFUSING] = "1.0", [SPEAKS_1_COMPLAINING] = "400"};
+
+static bool speaks_parse(struct misbehave *m, struct view v)
+{
+    for (size_t i = 0; i < ARRAY_LEN(speaks_names); i++)
+        if (view_is(v, speaks_names[i])) {
+            m->speaks = (enum misbehave_speaks)i;
+            return true;
+        }
+    return false;
+}
+
 static bool text_parse(char *out, size_t cap, struct view v)
 {
     for (size_t i = 0; i < v.n; i++)
@@ -131,6 +145,7 @@ static const struct key {
     {"location", location_parse, "up to 255 printable characters"},
     {"latency", latency_parse, "milliseconds, or 500ms, 2s, 1m; at most a day"},
     {"reset", reset_parse, "before, after or none"},
+    {"remote_write", speaks_parse, "both, 1.0, silent or 400"},
     {"slow_read", slow_parse, "bytes per second, e.g. 4096 or 64KiB"},
     {"body", body_parse, "a size up to 1GiB"},
     {"over", over_parse, "a size"},
@@ -153,11 +168,11 @@ gcw_status misbehave_set(struct misbehave *m, struct view key, struct view value
         *m = next;
         return GCW_OK;
     }
-    return error_set(
-        err, GCW_ERR_INVALID,
-        "unknown key '%.*s'; known are status, process, retry_after, location, latency, reset, slow_read, body, over, "
-        "hide, match, count, seed, clear",
-        VIEW_ARG(key));
+    return error_set(err, GCW_ERR_INVALID,
+                     "unknown key '%.*s'; known are status, process, retry_after, location, latency, reset, "
+                     "remote_write, slow_read, "
+                     "body, over, hide, match, count, seed, clear",
+                     VIEW_ARG(key));
 }
 
 /* ---- forms and JSON
@@ -234,12 +249,12 @@ gcw_status misbehave_set_json(struct misbehave *m, struct view json, gcw_error *
 json_t *misbehave_json(const struct misbehave *m)
 {
     static const char *const resets[] = {"none", "before", "after"};
-    return json_pack("{s:i, s:I, s:f, s:b, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:b, s:s, s:I}", "status", m->status,
+    return json_pack("{s:i, s:I, s:f, s:b, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:b, s:s, s:I}", "status", m->status,
                      "status_count", (json_int_t)m->status_count, "status_chance", m->status_chance, "process",
                      m->process, "retry_after", m->retry_after, "location", m->location, "latency",
-                     (json_int_t)m->latency_ms, "reset", resets[m->reset], "slow_read", (json_int_t)m->slow_read,
-                     "body", (json_int_t)m->body_bytes, "over", (json_int_t)m->over_bytes, "hide", m->hide, "match",
-                     m->match, "count", (json_int_t)m->count);
+                     (json_int_t)m->latency_ms, "reset", resets[m->reset], "remote_write", speaks_names[m->speaks],
+                     "slow_read", (json_int_t)m->slow_read, "body", (json_int_t)m->body_bytes, "over",
+                     (json_int_t)m->over_bytes, "hide", m->hide, "match", m->match, "count", (json_int_t)m->count);
 }
 
 /* ---- one request
@@ -262,7 +277,7 @@ static double roll(uint64_t *state)
 
 static bool misbehave_any(const struct misbehave *m)
 {
-    return m->status || m->latency_ms || m->reset != RESET_NONE || m->slow_read || m->hide;
+    return m->status || m->latency_ms || m->reset != RESET_NONE || m->slow_read || m->hide || m->speaks != SPEAKS_BOTH;
 }
 
 struct mischief misbehave_draw(struct misbehave *m, gcw_signal signal, const char *tenant, uint64_t bytes)
@@ -274,7 +289,8 @@ struct mischief misbehave_draw(struct misbehave *m, gcw_signal signal, const cha
                             .hide = m->hide,
                             .latency_ms = m->latency_ms,
                             .body_bytes = m->body_bytes,
-                            .reset = m->reset};
+                            .reset = m->reset,
+                            .speaks = m->speaks};
     memcpy(out.retry_after, m->retry_after, sizeof out.retry_after);
     memcpy(out.location, m->location, sizeof out.location);
     if (m->status && (m->status_chance >= 1 || roll(&m->random) < m->status_chance)) {

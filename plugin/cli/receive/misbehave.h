@@ -7,6 +7,8 @@
 #include "base/base.h"
 
 enum reset_when { RESET_NONE, RESET_BEFORE, RESET_AFTER };
+/* Of remote write: 1.0 and 2.0, or 1.0 alone, where 2.0 is answered by a 204 without a look, by 415, or by 400. */
+enum misbehave_speaks { SPEAKS_BOTH, SPEAKS_1_SILENT, SPEAKS_1_REFUSING, SPEAKS_1_COMPLAINING };
 
 struct misbehave {
     int status;            /* answer with this instead; 0 = off */
@@ -20,10 +22,11 @@ struct misbehave {
     uint64_t slow_read;    /* bytes per second the body is read at; 0 = as fast as it comes */
     uint64_t body_bytes;   /* size of that answer's body; 0 = a few words */
     uint64_t over_bytes;   /* leave requests with a smaller body alone */
-    bool hide;             /* a request taken in part is answered as if it were taken whole */
-    char match[64];        /* "", "metrics", "logs" or a tenant */
-    uint64_t count;        /* so many requests, then all is well again; 0 = without end */
-    uint64_t random;       /* state of the dice */
+    enum misbehave_speaks speaks;
+    bool hide;       /* a request taken in part is answered as if it were taken whole */
+    char match[64];  /* "", "metrics", "logs" or a tenant */
+    uint64_t count;  /* so many requests, then all is well again; 0 = without end */
+    uint64_t random; /* state of the dice */
 };
 
 /* What one request will meet. All zero: nothing. */
@@ -33,6 +36,7 @@ struct mischief {
     char retry_after[64], location[256];
     uint64_t latency_ms, body_bytes;
     enum reset_when reset;
+    enum misbehave_speaks speaks;
 };
 
 void misbehave_init(struct misbehave *m);

@@ -16,6 +16,8 @@ struct counters {
     uint64_t injected, resets;                          /* pushes that met misbehaviour */
     uint64_t retry_attempts;                            /* pushes with a Retry-Attempt header */
     uint64_t connections, auth_failures, other_requests;
+    uint64_t requests_2; /* in remote write 2.0, of those that were judged */
+    uint64_t histograms, exemplars;
     uint64_t samples, metadata, entries, duplicates, out_of_order, rejected, reasons[REASON_COUNT];
     uint64_t bytes_wire, bytes_decoded;
     uint64_t output_errors;

@@ -45,7 +45,10 @@ static json_t *counts_json(const struct counters *c)
         {"resets", c->resets},
         {"connections", c->connections},
         {"auth_failures", c->auth_failures},
+        {"requests_remote_write_2", c->requests_2},
         {"samples", c->samples},
+        {"histograms", c->histograms},
+        {"exemplars", c->exemplars},
         {"metadata", c->metadata},
         {"entries", c->entries},
         {"duplicates", c->duplicates},
@@ -118,6 +121,9 @@ static void verdict_book(struct server *s, const struct push *p, gcw_signal sign
     struct counters *c = &s->counters;
     struct tenant *t = store_tenant(&s->store, p->tenant);
     c->samples += v->samples;
+    c->histograms += v->histograms;
+    c->exemplars += v->exemplars;
+    c->requests_2 += v->counted;
     c->metadata += v->metadata;
     c->entries += v->entries;
     c->duplicates += v->duplicates;
@@ -146,17 +152,17 @@ static void records_write(struct server *s, struct verdict *v)
 void server_judge(struct server *s, gcw_signal signal, const struct push *p, struct verdict *v)
 {
     const struct limits *l = &s->settings->limits;
-    struct rw1_request metrics = {0};
+    struct rw_request metrics = {0};
     struct loki_request logs = {0};
-    bool good = signal == GCW_METRICS ? rw1_decode(p, l, &metrics, v) : loki_decode(p, l, &logs, v);
+    bool good = signal == GCW_METRICS ? rw_decode(p, l, &metrics, v) : loki_decode(p, l, &logs, v);
     pthread_mutex_lock(&s->lock);
     if (good && signal == GCW_METRICS)
-        rw1_judge(p, l, &metrics, &s->store, v);
+        rw_judge(p, l, &metrics, &s->store, v);
     else if (good)
         loki_judge(p, l, &logs, &s->store, v);
     records_write(s, v);
     verdict_book(s, p, signal, v);
     pthread_mutex_unlock(&s->lock);
-    rw1_request_free(&metrics);
+    rw_request_free(&metrics);
     loki_request_free(&logs);
 }

@@ -11,7 +11,7 @@ enum unpack_result snappy_unpack(struct view in, uint64_t max, struct buf *out, 
 enum unpack_result gzip_unpack(struct view in, uint64_t max, struct buf *out, gcw_error *why);
 enum unpack_result deflate_unpack(struct view in, uint64_t max, bool strict, struct buf *out, gcw_error *why);
 
-/* The text fields of a WriteRequest in the order of the wire. protobuf-c hands out C strings, which end at the first
+/* The text fields of a request in the order of the wire. protobuf-c hands out C strings, which end at the first
  * NUL; here stands how long they really are. */
 struct wire_texts {
     struct view *p;
@@ -19,13 +19,16 @@ struct wire_texts {
 };
 
 struct wire_scan {
-    struct wire_texts labels;   /* name, value of each Label */
-    struct wire_texts metadata; /* family, help, unit of each MetricMetadata */
+    struct wire_texts labels;          /* name, value of each Label of a series */
+    struct wire_texts exemplar_labels; /* and of an exemplar */
+    struct wire_texts metadata;        /* family, help, unit of each MetricMetadata */
+    struct wire_texts symbols;         /* of a 2.0 Request */
 };
 
 /* Checks what protobuf decoders forgive: unknown fields, a singular field twice, wrong wire types, numbers not in their
- * shortest form. UNPACK_BROKEN with the field and the message in `why`. Free the scan either way. */
-enum unpack_result wire_check(struct view message, struct wire_scan *scan, gcw_error *why);
+ * shortest form. `version` of remote write: 1 or 2. UNPACK_BROKEN with the field and the message in `why`. Free the
+ * scan either way. */
+enum unpack_result wire_check(struct view message, int version, struct wire_scan *scan, gcw_error *why);
 void wire_scan_free(struct wire_scan *scan);
 
 #endif

@@ -22,6 +22,8 @@ enum reason {
     REASON_LABELS_NOT_SORTED,
     REASON_LABEL_VALUE_EMPTY,
     REASON_SERIES_EMPTY,
+    REASON_HISTOGRAM_INVALID,
+    REASON_EXEMPLAR_INVALID,
     REASON_TOO_FAR_IN_FUTURE,
     REASON_SAMPLE_OUT_OF_ORDER,
     REASON_SAMPLE_TOO_OLD,
@@ -52,6 +54,8 @@ struct verdict {
     struct buf text; /* the body, without the newline it is sent with */
     struct buf records;
     uint64_t samples, metadata, entries; /* accepted; duplicates among them */
+    uint64_t histograms, exemplars;      /* histograms are not among the samples */
+    bool counted;                        /* these are told in the headers of remote write 2.0 */
     uint64_t duplicates;                 /* the same again: taken in silence, stored once */
     uint64_t out_of_order;               /* samples behind their series' newest, taken or not */
     uint64_t rejected, reasons[REASON_COUNT];
@@ -71,8 +75,14 @@ bool verdict_nomem(struct verdict *v); /* 500; returns false */
 
 bool ndjson_string(struct buf *out, struct view s);                     /* quoted and escaped for JSON */
 bool ndjson_pairs(struct buf *out, const struct pair *pairs, size_t n); /* {"name":"value",...} */
-void ndjson_sample(struct verdict *v, const char *tenant, struct view labels_json, uint64_t bits, int64_t time_ms,
+struct rw_sample;
+struct rw_exemplar;
+struct Gcw__Rw2__Histogram;
+void ndjson_sample(struct verdict *v, const char *tenant, struct view labels_json, const struct rw_sample *s,
                    bool duplicate, bool out_of_order);
+void ndjson_histogram(struct verdict *v, const char *tenant, struct view labels_json,
+                      const struct Gcw__Rw2__Histogram *h, bool duplicate, bool out_of_order);
+void ndjson_exemplar(struct verdict *v, const char *tenant, struct view labels_json, const struct rw_exemplar *e);
 void ndjson_metadata(struct verdict *v, const char *tenant, const char *type, struct view family, struct view help,
                      struct view unit);
 void ndjson_entry(struct verdict *v, const char *tenant, struct view labels_json, int64_t time_ns, struct view line,

@@ -10,8 +10,7 @@ void accessor_free(struct accessor *a)
     *a = (struct accessor){0};
 }
 
-/* ---- parsing -------------------------------------------------------------------------------------------------------
- */
+/* ---- parsing --------------------------------------------------------------------------------------------------- */
 
 /* A position in a pattern; what it finds goes into the accessor's memory, which has room for all of it. */
 struct parser {
@@ -25,9 +24,9 @@ static bool digit(char c) { return c >= '0' && c <= '9'; }
 static bool letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 static bool key_char(char c) { return letter(c) || digit(c) || c == '-' || c == '/'; }
 
-static struct part *part_add(struct parser *s, enum part_kind kind)
+static struct accessor_part *part_add(struct parser *s, enum part_kind kind)
 {
-    struct part *p = realloc(s->a->parts, (s->a->count + 1) * sizeof *p);
+    struct accessor_part *p = realloc(s->a->parts, (s->a->count + 1) * sizeof *p);
     if (!p) {
         s->why = NULL;
         return NULL;
@@ -73,7 +72,7 @@ static bool quoted_read(struct parser *s, struct view *key)
     return true;
 }
 
-static bool step_read(struct parser *s, struct part *part)
+static bool step_read(struct parser *s, struct accessor_part *part)
 {
     struct path_step step = {0};
     if (part->step_count == ACCESSOR_STEPS_MAX)
@@ -94,7 +93,7 @@ static bool step_read(struct parser *s, struct part *part)
 
 static bool value_read(struct parser *s)
 {
-    struct part *part = part_add(s, PART_VALUE);
+    struct accessor_part *part = part_add(s, PART_VALUE);
     if (!part)
         return false;
     char *start = s->text;
@@ -109,7 +108,7 @@ static bool value_read(struct parser *s)
 
 static bool tag_read(struct parser *s)
 {
-    struct part *part = part_add(s, PART_TAG);
+    struct accessor_part *part = part_add(s, PART_TAG);
     if (!part)
         return false;
     s->p += 3;
@@ -122,7 +121,7 @@ static bool tag_read(struct parser *s)
 
 static bool text_read(struct parser *s, size_t n)
 {
-    struct part *part = part_add(s, PART_TEXT);
+    struct accessor_part *part = part_add(s, PART_TEXT);
     if (!part)
         return false;
     memcpy(s->text, s->p, n);
@@ -188,8 +187,7 @@ bool accessor_of_steps(struct accessor *a, const struct path_step *steps, size_t
     return true;
 }
 
-/* ---- what it is ----------------------------------------------------------------------------------------------------
- */
+/* ---- what it is ------------------------------------------------------------------------------------------------ */
 
 bool accessor_bind(struct accessor *a, struct paths *paths)
 {
@@ -227,7 +225,7 @@ bool name_mend(struct buf *out, struct view name)
     return true;
 }
 
-static bool part_name(const struct part *part, struct buf *out)
+static bool part_name(const struct accessor_part *part, struct buf *out)
 {
     bool ok = true;
     switch (part->kind) {
@@ -261,8 +259,7 @@ bool accessor_name(const struct accessor *a, struct buf *out)
     return ok;
 }
 
-/* ---- its text ------------------------------------------------------------------------------------------------------
- */
+/* ---- its text -------------------------------------------------------------------------------------------------- */
 
 static struct view tag_part(struct view tag, uint32_t number)
 {
@@ -277,7 +274,7 @@ static struct view tag_part(struct view tag, uint32_t number)
     }
 }
 
-static enum line_status part_put(const struct part *part, const struct source *from, struct buf *out)
+static enum line_status part_put(const struct accessor_part *part, const struct source *from, struct buf *out)
 {
     struct view text = part->text;
     switch (part->kind) {

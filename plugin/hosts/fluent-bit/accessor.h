@@ -9,7 +9,7 @@
 
 enum part_kind { PART_TEXT, PART_VALUE, PART_TAG, PART_TAG_PART, PART_CAPTURE };
 
-struct part {
+struct accessor_part {
     enum part_kind kind;
     uint32_t number;  /* TAG_PART */
     uint32_t slot;    /* VALUE, once bound */
@@ -20,7 +20,7 @@ struct part {
 
 struct accessor {
     char *memory; /* what the views point into */
-    struct part *parts;
+    struct accessor_part *parts;
     size_t count;
 };
 

@@ -24,8 +24,7 @@ void labels_free(struct labels *l)
     *l = (struct labels){0};
 }
 
-/* ---- the key -------------------------------------------------------------------------------------------------------
- */
+/* ---- the key --------------------------------------------------------------------------------------------------- */
 
 /* Texts in the key stand behind their length. */
 static bool length_put(struct buf *key, size_t *at)
@@ -97,8 +96,7 @@ static bool key_make(struct labels *l, const struct source *from, const char *te
     return !l->kubernetes || kubernetes_put(l, from->paths->slots[l->kubernetes_slot]);
 }
 
-/* ---- labels of a key -----------------------------------------------------------------------------------------------
- */
+/* ---- labels of a key ------------------------------------------------------------------------------------------- */
 
 /* Of labels with the same name the last one with a value counts, as in the host. */
 static bool set_put(struct labels *l, size_t *n, struct view name, struct view value)

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "hosts/fluent-bit/line_keys.h"
 #include "hosts/fluent-bit/text.h"
 
 /* How containers look. The second is what the host writes inside key=value lines, which quotes them: "map[a:1 b:[..]]".
@@ -71,8 +72,7 @@ void line_shrink(struct line *line)
         line_free(line);
 }
 
-/* ---- scalars -------------------------------------------------------------------------------------------------------
- */
+/* ---- scalars --------------------------------------------------------------------------------------------------- */
 
 static bool number_put(struct buf *out, const struct msgpack_value *v)
 {
@@ -135,84 +135,7 @@ static enum line_status scalar_put(struct walk *w, const struct msgpack_value *v
     return stored(buf_append(w->out, "null", 4));
 }
 
-/* ---- keys that stand twice -----------------------------------------------------------------------------------------
- */
-
-static bool key_push(struct line *l, struct view key, size_t at)
-{
-    if (l->key_count == l->key_cap) {
-        size_t cap = MAX(l->key_cap * 2, (size_t)64);
-        struct line_key *p = realloc(l->keys, cap * sizeof *p);
-        if (!p)
-            return false;
-        l->keys = p;
-        l->key_cap = cap;
-    }
-    l->keys[l->key_count++] = (struct line_key){key, at, false};
-    return true;
-}
-
-static int by_key(const void *a, const void *b)
-{
-    const struct line_key *x = *(struct line_key *const *)a, *y = *(struct line_key *const *)b;
-    int order = (x->key.p != NULL) - (y->key.p != NULL);
-    if (order == 0)
-        order = view_cmp(x->key, y->key);
-    return order ? order : (x > y) - (x < y);
-}
-
-#define FEW_KEYS 32
-
-static bool many_mark(struct line_key *keys, size_t n)
-{
-    struct line_key **sorted = malloc(n * sizeof *sorted);
-    if (!sorted)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = &keys[i];
-    qsort(sorted, n, sizeof *sorted, by_key);
-    for (size_t i = 0; i + 1 < n; i++)
-        sorted[i]->dead = sorted[i]->key.p && view_eq(sorted[i]->key, sorted[i + 1]->key);
-    free(sorted);
-    return true;
-}
-
-static bool few_mark(struct line_key *keys, size_t n)
-{
-    bool any = false;
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = i + 1; k < n && !keys[i].dead; k++)
-            any |= keys[i].dead = keys[i].key.p && view_eq(keys[i].key, keys[k].key);
-    return any;
-}
-
-/* Of pairs with the same key the last stays, as in the host: moves the others out of the text. */
-static enum line_status twice_drop(struct walk *w, const struct frame *f)
-{
-    struct line_key *keys = w->line->keys + f->first_key;
-    size_t n = w->line->key_count - f->first_key;
-    if (n <= FEW_KEYS && !few_mark(keys, n))
-        return LINE_OK;
-    if (n > FEW_KEYS && !many_mark(keys, n))
-        return LINE_NOMEM;
-    uint8_t *d = w->out->p + keys[0].at;
-    bool first = true;
-    for (size_t i = 0; i < n; i++) {
-        size_t from = keys[i].at, to = i + 1 < n ? keys[i + 1].at : w->out->n;
-        if (keys[i].dead)
-            continue;
-        if (first && i > 0)
-            from++; /* the comma */
-        first = false;
-        memmove(d, w->out->p + from, to - from);
-        d += to - from;
-    }
-    w->out->n = (size_t)(d - w->out->p);
-    return LINE_OK;
-}
-
-/* ---- the walk ------------------------------------------------------------------------------------------------------
- */
+/* ---- the walk -------------------------------------------------------------------------------------------------- */
 
 static enum line_status value_put(struct walk *w, const struct msgpack_value *head, const struct path *node)
 {
@@ -240,7 +163,7 @@ static enum line_status frame_close(struct walk *w)
 {
     struct frame *f = &w->frames[--w->depth];
     if (f->twice)
-        TRY(twice_drop(w, f));
+        TRY(stored(keys_drop_twice(w->line, w->out, f->first_key)));
     w->line->key_count = f->first_key;
     return stored(buf_puts(w->out, f->map ? w->style->map_close : w->style->array_close));
 }
@@ -313,7 +236,7 @@ static enum line_status pair_put(struct walk *w, struct frame *f)
         return LINE_DAMAGED;
     if (f->written++ > 0 && !byte_put(w->out, w->style->between))
         return LINE_NOMEM;
-    if (w->style->json && !key_push(w->line, text ? v.bytes : view_make(NULL, 0), at))
+    if (w->style->json && !keys_add(w->line, text ? v.bytes : view_make(NULL, 0), at))
         return LINE_NOMEM;
     TRY(text ? key_put(w, f, v.bytes, hash) : odd_key_put(w, &v));
     if (!byte_put(w->out, w->style->colon))
@@ -350,8 +273,7 @@ static enum line_status walk_value(struct walk *w, const struct msgpack_value *h
     return LINE_OK;
 }
 
-/* ---- lines ---------------------------------------------------------------------------------------------------------
- */
+/* ---- lines ----------------------------------------------------------------------------------------------------- */
 
 static const struct path *record_node(const struct line_rules *rules)
 {

@@ -31,8 +31,7 @@ struct logs {
     char tenant[TENANT_MAX + 1];
 };
 
-/* ---- options -------------------------------------------------------------------------------------------------------
- */
+/* ---- options --------------------------------------------------------------------------------------------------- */
 
 struct word {
     const char *text;
@@ -213,8 +212,7 @@ void logs_free(struct logs *l)
     free(l);
 }
 
-/* ---- a record ------------------------------------------------------------------------------------------------------
- */
+/* ---- a record -------------------------------------------------------------------------------------------------- */
 
 static void say_once(struct logs *l, enum said what, const char *text)
 {
@@ -377,8 +375,7 @@ static void shrink(struct logs *l)
         buf_free(&l->labels.key);
 }
 
-/* ---- a chunk -------------------------------------------------------------------------------------------------------
- */
+/* ---- a chunk --------------------------------------------------------------------------------------------------- */
 
 static gcw_status event_take(struct logs *l, enum event_kind kind, const struct event *e, struct msgpack *m,
                              gcw_receipt *receipt, struct chunk_count *count)

@@ -32,7 +32,8 @@ struct emission {
 static bool step_is_new(struct emission *e) { return e->step++ >= e->m->resume.points; }
 static void step_done(struct emission *e) { e->m->points_done = e->step; }
 
-static gcw_status handle_put(struct emission *e, gcw_series **handle, enum part part, double bound, uint64_t bits)
+static gcw_status handle_put(struct emission *e, gcw_series **handle, enum series_part part, double bound,
+                             uint64_t bits)
 {
     if (__builtin_expect(!*handle, 0)) {
         gcw_status status = part_intern(e->m, e->metric, e->value->labels, part, bound, handle);
@@ -43,9 +44,9 @@ static gcw_status handle_put(struct emission *e, gcw_series **handle, enum part 
 }
 
 /* One point of the state. What is a delta becomes the sum of all so far. */
-static gcw_status point_put(struct emission *e, size_t index, enum part part, double bound, uint64_t bits)
+static gcw_status point_put(struct emission *e, size_t index, enum series_part part, double bound, uint64_t bits)
 {
-    struct point *p = &e->state->points[index];
+    struct series_point *p = &e->state->points[index];
     if (!step_is_new(e))
         return GCW_OK;
     double total = 0;
@@ -61,7 +62,7 @@ static gcw_status point_put(struct emission *e, size_t index, enum part part, do
     return GCW_OK;
 }
 
-static gcw_status count_put(struct emission *e, size_t index, enum part part, double bound, uint64_t count)
+static gcw_status count_put(struct emission *e, size_t index, enum series_part part, double bound, uint64_t count)
 {
     return point_put(e, index, part, bound, cmetrics_bits_of((double)count));
 }

@@ -36,7 +36,7 @@ struct metric {
 
 /* One sample's worth of a value: a counter has one; histograms and summaries have POINT_COUNT, POINT_SUM, then buckets
  * (+Inf last) or quantiles. Handles come when there is first something to append. */
-struct point {
+struct series_point {
     gcw_series *handle;
     double total; /* of deltas so far */
 };
@@ -60,7 +60,7 @@ struct state {
     int64_t sent_ms;  /* of the last sample */
     struct exp_series *exp;
     size_t count;
-    struct point points[];
+    struct series_point points[];
 };
 
 struct series {
@@ -133,9 +133,9 @@ void state_gone(void *metrics, struct keyed *state);
 bool state_in_use(const struct keyed *state);
 /* The handle of one of a value's series. `bound` is that of a bucket or quantile. NULL with GCW_OK: refused, counted.
  */
-enum part { PART_PLAIN, PART_COUNT, PART_SUM, PART_BUCKET, PART_QUANTILE };
-gcw_status part_intern(struct metrics *m, const struct metric *metric, struct view labels, enum part part, double bound,
-                       gcw_series **out);
+enum series_part { PART_PLAIN, PART_COUNT, PART_SUM, PART_BUCKET, PART_QUANTILE };
+gcw_status part_intern(struct metrics *m, const struct metric *metric, struct view labels, enum series_part part,
+                       double bound, gcw_series **out);
 
 /* metrics_emit.c: one value of a metric. */
 gcw_status value_emit(struct metrics *m, struct metric *metric, const struct cmetrics_value *v);

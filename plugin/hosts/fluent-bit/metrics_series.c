@@ -66,8 +66,8 @@ static const struct {
 };
 
 /* A metric's label wins over the context's, that over an added one; le and quantile are the metric's own. */
-gcw_status part_intern(struct metrics *m, const struct metric *metric, struct view labels, enum part part, double bound,
-                       gcw_series **out)
+gcw_status part_intern(struct metrics *m, const struct metric *metric, struct view labels, enum series_part part,
+                       double bound, gcw_series **out)
 {
     char text[LE_MAX];
     gcw_error err = {0};

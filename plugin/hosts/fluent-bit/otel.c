@@ -31,8 +31,7 @@ struct msgpack map_value(struct msgpack map, const char *key)
     return found;
 }
 
-/* ---- pairs ---------------------------------------------------------------------------------------------------------
- */
+/* ---- pairs ----------------------------------------------------------------------------------------------------- */
 
 /* The value at *m as text, which moves behind it. */
 static enum line_status value_take(struct pairs *pairs, struct line *line, struct msgpack *m, struct piece *out)
@@ -186,8 +185,7 @@ enum line_status otel_record(struct pairs *pairs, struct line *line, struct msgp
     return fields_add(pairs, line, record_fields, ARRAY_LEN(record_fields), map_value(metadata, "otlp"));
 }
 
-/* ---- groups --------------------------------------------------------------------------------------------------------
- */
+/* ---- groups ---------------------------------------------------------------------------------------------------- */
 
 void otel_group_end(struct otel_group *g)
 {

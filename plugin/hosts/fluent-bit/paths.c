@@ -12,8 +12,7 @@ void paths_free(struct paths *paths)
     *paths = (struct paths){0};
 }
 
-/* ---- building ------------------------------------------------------------------------------------------------------
- */
+/* ---- building -------------------------------------------------------------------------------------------------- */
 
 static bool node_add(struct paths *paths, const struct path_step *step, uint32_t *out)
 {
@@ -106,8 +105,7 @@ bool paths_remove(struct paths *paths, const struct path_step *steps, size_t cou
     return true;
 }
 
-/* ---- looking up ----------------------------------------------------------------------------------------------------
- */
+/* ---- looking up ------------------------------------------------------------------------------------------------ */
 
 const struct path *path_of_top_key(const struct paths *paths, struct view key)
 {
@@ -143,8 +141,7 @@ bool paths_know(const struct paths *paths, const char *key)
     return paths->count > 0 && path_of_top_key(paths, view_of(key)) != NULL;
 }
 
-/* ---- capturing -----------------------------------------------------------------------------------------------------
- */
+/* ---- capturing ------------------------------------------------------------------------------------------------- */
 
 static bool value_capture(struct paths *paths, struct path *node, struct msgpack *m);
 

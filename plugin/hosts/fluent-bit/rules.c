@@ -62,8 +62,7 @@ gcw_status rules_add(struct rules *r, struct rule *rule, gcw_error *err)
     return no_memory(err);
 }
 
-/* ---- lists ---------------------------------------------------------------------------------------------------------
- */
+/* ---- lists ----------------------------------------------------------------------------------------------------- */
 
 static size_t item_length(struct view list)
 {

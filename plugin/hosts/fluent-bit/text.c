@@ -1,7 +1,4 @@
 /* Text of single values. The hot loop is stretch_quote(): most of a line goes through it, in strings of a few bytes. */
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,7 +113,7 @@ static inline const uint8_t *stretch_put(struct buf *out, const uint8_t *p, cons
     return p;
 }
 
-bool text_quoted(struct buf *out, struct view text, bool ascii, const void *limit)
+bool text_quoted_any(struct buf *out, struct view text, bool ascii, const void *limit)
 {
     const uint8_t *p = (const uint8_t *)text.p, *const end = p + text.n;
     if (!buf_reserve(out, MIN(text.n, (size_t)STRETCH) * 6 + 64))
@@ -132,8 +129,7 @@ bool text_quoted(struct buf *out, struct view text, bool ascii, const void *limi
     return true;
 }
 
-/* ---- doubles -------------------------------------------------------------------------------------------------------
- */
+/* ---- doubles --------------------------------------------------------------------------------------------------- */
 
 #ifdef __SIZEOF_INT128__
 __extension__ typedef unsigned __int128 wide;
@@ -242,8 +238,7 @@ bool text_double(struct buf *out, double d)
     return printed_put(out, d);
 }
 
-/* ---- bytes ---------------------------------------------------------------------------------------------------------
- */
+/* ---- bytes ----------------------------------------------------------------------------------------------------- */
 
 bool text_hex(struct buf *out, struct view bytes)
 {

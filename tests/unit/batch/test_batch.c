@@ -108,7 +108,7 @@ static struct sealed *seal_next(struct bench *b, uint64_t deadline)
     if (!batch)
         return NULL;
     struct sealed *s = NULL;
-    assert_true(sealer_seal(b->sealer, batch, &s));
+    assert_true(sealer_seal(b->sealer, batch, PROTOCOL_RW1, &s));
     batch_free(b->batcher, batch);
     b->requests += s != NULL;
     return s;

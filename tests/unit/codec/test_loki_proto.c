@@ -10,6 +10,15 @@
 #include "codec/codec.h"
 #include "logproto.pb-c.h"
 
+/* The records [from, from + count) of a request, in its own protocol. */
+static struct sealed *slice(const struct sealed *s, uint32_t from, uint32_t count, bool *broken)
+{
+    struct part part = {.from = from, .count = count, .protocol = s->protocol};
+    struct sealed *out = sealed_part(s, &part);
+    *broken = part.broken;
+    return out;
+}
+
 static struct view block_of(struct label_scratch *s, const gcw_label *labels, size_t n)
 {
     const struct label_rules rules = {GCW_LOGS, LABELS_SANITISE, 1024, 2048, 100, NULL, 0};
@@ -268,7 +277,7 @@ static void test_parts_hold_each_entry_once_in_its_stream(void **state)
         uint32_t k = 0;
         for (uint32_t from = 0; from < LINES; from += size) {
             bool broken;
-            struct sealed *part = sealed_slice(whole, from, MIN(size, LINES - from), &broken);
+            struct sealed *part = slice(whole, from, MIN(size, LINES - from), &broken);
             assert_non_null(part);
             assert_int_equal(part->protocol, PROTOCOL_LOKI_PROTO);
             Gcw__Loki__PushRequest *r = unseal(part);
@@ -287,7 +296,7 @@ static void test_parts_hold_each_entry_once_in_its_stream(void **state)
         assert_int_equal(k, LINES);
     }
     bool broken;
-    struct sealed *all = sealed_slice(whole, 0, LINES, &broken); /* all of it: the same bytes */
+    struct sealed *all = slice(whole, 0, LINES, &broken); /* all of it: the same bytes */
     assert_int_equal(all->len, whole->len);
     assert_memory_equal(all->body, whole->body, whole->len);
     sealed_free(all);
@@ -308,7 +317,7 @@ static void test_bodies_of_others_are_told_as_broken(void **state)
         raw.p[i] = (uint8_t)~was;
         struct sealed *q = seal(&raw, 20);
         bool broken;
-        struct sealed *part = sealed_slice(q, 3, 10, &broken);
+        struct sealed *part = slice(q, 3, 10, &broken);
         assert_true(!part == broken);
         told += broken;
         sealed_free(part);
@@ -320,7 +329,7 @@ static void test_bodies_of_others_are_told_as_broken(void **state)
         struct buf cut = {raw.p, n, n};
         struct sealed *q = seal(&cut, 20);
         bool broken;
-        assert_null(sealed_slice(q, 0, 1, &broken));
+        assert_null(slice(q, 0, 1, &broken));
         assert_true(broken);
         sealed_free(q);
     }

@@ -77,11 +77,11 @@ static void test_metrics_in_parts_are_the_same_bytes(void **state)
     s->metadata = 1;
     uint32_t metadata = 0;
     for (uint32_t from = 0, n = 1; from < 57; from += n, n = from % 7 + 1) {
-        bool broken;
         n = MIN(n, 57 - from);
-        struct sealed *part = sealed_slice(s, from, n, &broken);
+        struct part cut = {.from = from, .count = n, .protocol = PROTOCOL_RW1};
+        struct sealed *part = sealed_part(s, &cut);
         assert_non_null(part);
-        assert_false(broken);
+        assert_false(cut.broken);
         assert_int_equal(part->records, n);
         struct buf bytes = unpack(part);
         metadata += part->metadata;
@@ -112,8 +112,8 @@ static void test_logs_in_parts_are_the_same_entries_of_the_same_streams(void **s
     for (int e = 0; e < 2; e++) {
         struct sealed *s = seal(PROTOCOL_LOKI_JSON, e ? ENCODING_GZIP : ENCODING_NONE, &raw, 3);
         for (uint32_t i = 0; i < 2; i++) {
-            bool broken;
-            struct sealed *part = sealed_slice(s, i, 1 + i, &broken);
+            struct part cut = {.from = i, .count = 1 + i, .protocol = PROTOCOL_LOKI_JSON};
+            struct sealed *part = sealed_part(s, &cut);
             assert_non_null(part);
             struct buf bytes = unpack(part);
             assert_int_equal(bytes.n, strlen(parts[i]));
@@ -137,15 +137,16 @@ static void test_bodies_of_others_are_told_as_broken(void **state)
                                          "{\"streams\":[{\"stream\":{},\"values\":[[[[["};
     for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
         struct buf raw = {0};
-        bool broken;
         assert_true(buf_append(&raw, bodies[i], strlen(bodies[i])));
         struct sealed *s = seal(PROTOCOL_LOKI_JSON, ENCODING_NONE, &raw, 2);
-        assert_null(sealed_slice(s, 0, 1, &broken));
-        assert_true(broken);
+        struct part cut = {.from = 0, .count = 1, .protocol = PROTOCOL_LOKI_JSON};
+        assert_null(sealed_part(s, &cut));
+        assert_true(cut.broken);
         s->protocol = PROTOCOL_RW1;
         s->encoding = ENCODING_SNAPPY;
-        assert_null(sealed_slice(s, 0, 1, &broken));
-        assert_true(broken);
+        cut = (struct part){.from = 0, .count = 1, .protocol = PROTOCOL_RW1};
+        assert_null(sealed_part(s, &cut));
+        assert_true(cut.broken);
         sealed_free(s);
         buf_free(&raw);
     }

@@ -11,16 +11,32 @@
 #define M (1u << GCW_METRICS)
 #define L (1u << GCW_LOGS)
 
-static struct verdict judge(gcw_signal signal, enum attempt_end end, int status, const char *body)
+/* What is known beside status and body: the request's protocol, the answer's counts (-1 = none). */
+struct beside {
+    enum protocol protocol;
+    int64_t written;
+    bool proven;
+};
+
+static struct verdict judge_beside(gcw_signal signal, enum attempt_end end, int status, const char *body,
+                                   const struct beside *b)
 {
     struct sealed *s = sealed_new("", 0);
     struct answer a = {.end = end, .status = status};
     s->signal = signal;
+    s->protocol = b->protocol;
     s->records = 100;
+    a.counted = b->written >= 0;
+    a.written = a.counted ? (uint64_t)b->written : 0;
     strncpy(a.text, body, ANSWER_TEXT);
-    struct verdict v = answer_judge(s, &a, 0);
+    struct verdict v = answer_judge(s, &a, b->proven, 0);
     sealed_free(s);
     return v;
+}
+
+static struct verdict judge(gcw_signal signal, enum attempt_end end, int status, const char *body)
+{
+    return judge_beside(signal, end, status, body, &(struct beside){PROTOCOL_RW1, -1, false});
 }
 
 /* Bodies as the receivers write them. `lost` counts with ACTION_PARTIAL alone. */
@@ -93,6 +109,62 @@ static void test_what_receivers_say_means_what_it_should(void **state)
         }
 }
 
+/* Answers to remote write 2.0: 100 records, `written` of them counted in the headers (-1: no headers). */
+static const struct {
+    int status;
+    int64_t written;
+    bool proven;
+    const char *body;
+    enum action action;
+    uint64_t lost;
+} to_2[] = {
+    {200, 100, false, "", ACTION_DELIVERED, 0},
+    {204, 100, true, "", ACTION_DELIVERED, 0},
+    {204, 140, true, "", ACTION_DELIVERED, 0}, /* more than there were: somebody counts otherwise */
+    {204, 60, true, "", ACTION_DELIVERED, 40},
+    {200, 0, true, "", ACTION_DELIVERED, 100},
+    {202, 100, true, "replicas did not match", ACTION_DELIVERED, 0},
+    {204, -1, false, "", ACTION_FALL_BACK, 0},
+    {204, -1, true, "", ACTION_FALL_BACK, 0}, /* another receiver behind the same URL */
+    {415, -1, false, "", ACTION_FALL_BACK, 0},
+    {415, 0, true, "", ACTION_FALL_BACK, 0},
+    {400, -1, false, "unknown proto", ACTION_FALL_BACK, 0},
+    {400, -1, true, "from some proxy", ACTION_REJECT, 0},
+    {400, 97, true, "out of order sample", ACTION_PARTIAL, 3},
+    {400, 100, true, "out of order exemplar", ACTION_PARTIAL, 0},
+    {400, 0, false, "bad labels", ACTION_PARTIAL, 100},
+    /* Mimir counts what arrives, not what it keeps */
+    {400, 100, true, "too far in the future (err-mimir-too-far-in-future)", ACTION_PARTIAL, 1},
+    {400, 100, true, "(err-mimir-distributor-max-write-message-size)", ACTION_SPLIT, 0},
+    {429, 100, true, "rate (err-mimir-tenant-max-ingestion-rate)", ACTION_ABATE, 0},
+    {413, -1, false, "", ACTION_SPLIT, 0},
+    {401, -1, false, "", ACTION_PARK, 0},
+    {503, -1, false, "", ACTION_RETRY, 0},
+};
+
+static void test_answers_to_remote_write_2_mean_what_they_should(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(to_2); i++) {
+        const struct beside b = {PROTOCOL_RW2, to_2[i].written, to_2[i].proven};
+        struct verdict v = judge_beside(GCW_METRICS, END_ANSWERED, to_2[i].status, to_2[i].body, &b);
+        if (v.action != to_2[i].action || v.lost != to_2[i].lost)
+            fail_msg("%zu: %d %s: %s, %llu lost", i, to_2[i].status, to_2[i].body, action_name(v.action),
+                     (unsigned long long)v.lost);
+    }
+}
+
+/* The headers say nothing about a request in 1.0: some 2.0 receivers send zeros then. */
+static void test_counts_mean_nothing_for_remote_write_1(void **state)
+{
+    (void)state;
+    struct verdict v = judge_beside(GCW_METRICS, END_ANSWERED, 204, "", &(struct beside){PROTOCOL_RW1, 0, true});
+    assert_int_equal(v.action, ACTION_DELIVERED);
+    assert_int_equal(v.lost, 0);
+    v = judge_beside(GCW_METRICS, END_ANSWERED, 400, "", &(struct beside){PROTOCOL_RW1, 50, true});
+    assert_int_equal(v.action, ACTION_REJECT);
+}
+
 static void test_ends_without_an_answer(void **state)
 {
     (void)state;
@@ -106,6 +178,11 @@ static void test_ends_without_an_answer(void **state)
 /* A row that an earlier one hides says nothing. */
 static void test_every_row_decides_something(void **state)
 {
+    static const struct beside asked[] = {
+        [SPOKEN_ANY] = {PROTOCOL_RW1, -1, false},        [SPOKEN_2] = {PROTOCOL_RW2, -1, false},
+        [SPOKEN_2_COUNTED] = {PROTOCOL_RW2, 1, false},   [SPOKEN_2_SILENT] = {PROTOCOL_RW2, -1, true},
+        [SPOKEN_2_UNPROVEN] = {PROTOCOL_RW2, -1, false},
+    };
     size_t count;
     const struct answer_row *rows = answer_rows(&count);
     (void)state;
@@ -113,9 +190,10 @@ static void test_every_row_decides_something(void **state)
         bool decides = false;
         for (int signal = 0; signal < GCW_SIGNALS && !decides; signal++)
             for (int status = rows[i].status_min; status <= rows[i].status_max && !decides; status++)
-                decides =
-                    (rows[i].signals & (1u << signal)) &&
-                    judge((gcw_signal)signal, rows[i].end, status, rows[i].body ? rows[i].body : "").row == &rows[i];
+                decides = (rows[i].signals & (1u << signal)) &&
+                          judge_beside((gcw_signal)signal, rows[i].end, status, rows[i].body ? rows[i].body : "",
+                                       &asked[rows[i].spoken])
+                                  .row == &rows[i];
         if (!decides)
             fail_msg("row %zu (%d, %s) is hidden by the rows before it", i, rows[i].status_min, rows[i].reason);
     }
@@ -137,6 +215,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_receivers_say_means_what_it_should),
+        cmocka_unit_test(test_answers_to_remote_write_2_mean_what_they_should),
+        cmocka_unit_test(test_counts_mean_nothing_for_remote_write_1),
         cmocka_unit_test(test_ends_without_an_answer),
         cmocka_unit_test(test_every_row_decides_something),
         cmocka_unit_test(test_every_row_says_why_and_whence),

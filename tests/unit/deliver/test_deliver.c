@@ -46,22 +46,30 @@ static void on_release(void *ctx, struct sealed *s)
     ((struct world *)ctx)->released++;
     sealed_free(s);
 }
-/* Half of a body is half its bytes; what it holds does not matter here. */
-static struct sealed *on_slice(void *ctx, const struct sealed *s, uint32_t from, uint32_t count, bool *broken)
+/* Half of a body is half its bytes; what it holds does not matter here. Of what is sent in 1.0 instead of 2.0, two fit
+ * at a time, and record 3 cannot be said. */
+static struct sealed *on_part(void *ctx, const struct sealed *s, struct part *p)
 {
     struct world *w = ctx;
     struct sealed *out = sealed_new("slice", 5);
-    *broken = false;
     assert_non_null(out);
+    if (p->protocol != s->protocol) {
+        p->count = MIN(p->count, 2u);
+        p->unsaid = p->from <= 3 && p->from + p->count > 3;
+    }
     out->route = s->route;
     out->signal = s->signal;
     out->tenant = s->tenant;
     out->batch_seq = s->batch_seq;
-    out->records = count;
-    out->raw_len = s->raw_len / s->records * count;
-    w->sliced[w->slice_count].from = from;
-    w->sliced[w->slice_count++].count = count;
-    return out;
+    out->protocol = p->protocol;
+    out->records = p->count - p->unsaid;
+    out->raw_len = s->raw_len / s->records * p->count;
+    w->sliced[w->slice_count].from = p->from;
+    w->sliced[w->slice_count++].count = p->count;
+    if (p->count > p->unsaid)
+        return out;
+    sealed_free(out);
+    return NULL;
 }
 static uint32_t no_jitter(void *ctx)
 {
@@ -80,8 +88,8 @@ static void on_log(void *ctx, gcw_log_level level, const char *text)
 static struct world *world_new(uint64_t max_age_ms, unsigned in_flight)
 {
     struct world *w = calloc(1, sizeof *w);
-    const struct deliver_config c = {{500, 300000, 60000}, max_age_ms, in_flight, 0};
-    const struct deliver_ops ops = {w, on_send, on_slice, on_settle, on_release, no_jitter, on_log};
+    const struct deliver_config c = {{500, 300000, 60000}, max_age_ms, in_flight, 0, METRICS_PROTOCOL_AUTO, 3600000};
+    const struct deliver_ops ops = {w, on_send, on_part, on_settle, on_release, no_jitter, on_log};
     const struct queue_config qc = {.mode = QUEUE_MEMORY};
     const struct queue_ops qops = {.ctx = w};
     w->now = 1000;
@@ -335,7 +343,7 @@ static void test_every_status_has_a_verdict(void **state)
         for (int status = 100; status < 1000; status++) {
             struct answer a = {.end = END_ANSWERED, .status = status};
             s->signal = (gcw_signal)signal;
-            struct verdict v = answer_judge(s, &a, 0);
+            struct verdict v = answer_judge(s, &a, false, 0);
             assert_non_null(v.row);
             if (v.action == ACTION_DELIVERED)
                 assert_true(signal == GCW_METRICS ? status / 100 == 2 : status == 204 || status == 200);
@@ -368,7 +376,7 @@ static void test_retry_after_takes_both_forms(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct answer a = {.end = END_ANSWERED, .status = 429};
         strcpy(a.retry_after, rows[i].text);
-        assert_int_equal(answer_judge(s, &a, INT64_C(1700000000000)).retry_after_ms, rows[i].ms);
+        assert_int_equal(answer_judge(s, &a, false, INT64_C(1700000000000)).retry_after_ms, rows[i].ms);
     }
     sealed_free(s);
 }

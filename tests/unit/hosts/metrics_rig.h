@@ -33,7 +33,11 @@ static inline void rig_open_with(struct rig *r, const struct metrics_options *o,
     if (!r->m)
         fail_msg("%s", err.text);
 }
-static inline void rig_open(struct rig *r, const struct metrics_options *o) { rig_open_with(r, o, NULL); }
+/* 1.0, where metadata names its family; in 2.0 it belongs to a series. */
+static inline void rig_open(struct rig *r, const struct metrics_options *o)
+{
+    rig_open_with(r, o, (const char *const[]){"metrics_protocol", "1.0", NULL});
+}
 
 static inline void rig_feed_bytes(struct rig *r, const void *p, size_t n)
 {

@@ -50,8 +50,7 @@ static void desk_free(struct desk *d)
     buf_free(&d->chunk);
 }
 
-/* ---- what arrived, an entry a text: labels | time | line | metadata @tenant -----------------------------------------
- */
+/* ---- what arrived, an entry a text: labels | time | line | metadata @tenant ------------------------------------ */
 
 struct arrived {
     char *text[4096];
@@ -112,8 +111,7 @@ static void assert_record(const struct logs_options *o, const char *body, const 
     desk_free(&d);
 }
 
-/* ---- labels --------------------------------------------------------------------------------------------------------
- */
+/* ---- labels ---------------------------------------------------------------------------------------------------- */
 
 static void test_without_labels_the_stream_is_the_hosts_default(void **state)
 {
@@ -256,8 +254,7 @@ static void test_any_number_of_label_sets_passes_through_a_bounded_table(void **
     desk_free(&d);
 }
 
-/* ---- metadata ------------------------------------------------------------------------------------------------------
- */
+/* ---- metadata -------------------------------------------------------------------------------------------------- */
 
 static void test_metadata_comes_from_records(void **state)
 {
@@ -277,8 +274,7 @@ static void test_whole_maps_become_metadata_and_single_keys_win(void **state)
         "job=\"fluent-bit\" | 1000000002 | {\"k\":{}} | a=\"mine\",b_c=\"2\",d=\"[1,{\"e\":null}]\",g=\"true\"");
 }
 
-/* ---- tenants -------------------------------------------------------------------------------------------------------
- */
+/* ---- tenants --------------------------------------------------------------------------------------------------- */
 
 static void test_records_go_to_the_tenant_they_name(void **state)
 {
@@ -327,8 +323,7 @@ static void test_a_tenant_that_cannot_be_is_refused_alone(void **state)
     desk_free(&d);
 }
 
-/* ---- OpenTelemetry -------------------------------------------------------------------------------------------------
- */
+/* ---- OpenTelemetry --------------------------------------------------------------------------------------------- */
 
 static void pack_group(struct buf *b)
 {
@@ -439,8 +434,7 @@ static void test_a_group_ends_with_its_chunk(void **state)
     desk_free(&d);
 }
 
-/* ---- what does not go through --------------------------------------------------------------------------------------
- */
+/* ---- what does not go through ---------------------------------------------------------------------------------- */
 
 static void test_damage_costs_no_record_before_it(void **state)
 {
@@ -547,8 +541,7 @@ static void test_a_chunk_is_gone_on_with_where_it_stopped(void **state)
     desk_free(&d);
 }
 
-/* ---- options -------------------------------------------------------------------------------------------------------
- */
+/* ---- options --------------------------------------------------------------------------------------------------- */
 
 static void test_bad_options_are_named_with_what_is_allowed(void **state)
 {

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 
 #include "cli/receive/judge.h"
-#include "remote1.pb-c.h"
+#include "remote2.pb-c.h"
 
 struct judging {
     const struct push *push;
     const struct limits *limits;
-    struct rw1_request *request;
+    struct rw_request *request;
     struct verdict *verdict;
     struct tenant *tenant;
     uint64_t seed;
@@ -37,7 +37,7 @@ static void error_note(struct buf *first, const char *fmt, ...)
 
 /* ---- distributor ---------------------------------------------------------------------------------------------- */
 
-static void series_text(const struct rw1_series *s, char out[256])
+static void series_text(const struct rw_series *s, char out[256])
 {
     struct buf text = {0};
     labels_text(&text, s->labels, s->label_count, true, 200);
@@ -45,35 +45,54 @@ static void series_text(const struct rw1_series *s, char out[256])
     buf_free(&text);
 }
 
-static enum reason series_validate(struct judging *j, const struct rw1_series *s)
+static size_t points_of(const struct rw_series *s) { return s->sample_count + s->histogram_count; }
+
+static enum reason time_validate(struct judging *j, const struct rw_series *s, int64_t time_ms)
+{
+    uint64_t future = j->limits->v[METRICS_FUTURE];
+    char text[256];
+    if (!future || time_ms <= j->now_ms + (int64_t)future)
+        return REASON_NONE;
+    series_text(s, text);
+    error_note(&j->validation_error,
+               "received a sample whose timestamp is too far in the future, timestamp: %" PRId64 " series: '%s' "
+               "(err-mimir-too-far-in-future). To adjust the related per-tenant limit, configure "
+               "-validation.create-grace-period, or contact your service administrator.",
+               time_ms, text);
+    return REASON_TOO_FAR_IN_FUTURE;
+}
+
+static enum reason series_validate(struct judging *j, const struct rw_series *s)
 {
     struct buf why = {0};
     char text[256];
-    enum reason r = rw1_labels_check(s->labels, s->label_count, j->limits, &why);
+    enum reason r = rw_labels_check(s->labels, s->label_count, j->limits, &why);
     if (r != REASON_NONE)
         error_note(&j->validation_error, "%.*s", (int)why.n, (const char *)why.p);
     buf_free(&why);
-    if (r == REASON_NONE && s->sample_count == 0 && j->limits->v[METRICS_STRICT]) {
+    /* Remote write 2.0 wants a sample or histogram beside each exemplar too */
+    if (r == REASON_NONE && points_of(s) == 0 && (j->limits->v[METRICS_STRICT] || j->request->version == 2)) {
         series_text(s, text);
         error_note(&j->validation_error, "received a series without samples, series: '%s' (strict)", text);
         return REASON_SERIES_EMPTY;
     }
-    uint64_t future = j->limits->v[METRICS_FUTURE];
-    for (size_t i = 0; i < s->sample_count && r == REASON_NONE && future; i++) {
-        if (s->samples[i]->timestamp <= j->now_ms + (int64_t)future)
+    for (size_t i = 0; i < s->sample_count && r == REASON_NONE; i++)
+        r = time_validate(j, s, s->samples[i].time_ms);
+    for (size_t i = 0; i < s->histogram_count && r == REASON_NONE; i++) {
+        const char *trouble = rw_histogram_check(s->histograms[i], j->request->version);
+        r = trouble ? REASON_HISTOGRAM_INVALID : time_validate(j, s, s->histograms[i]->timestamp);
+        if (!trouble)
             continue;
         series_text(s, text);
         error_note(&j->validation_error,
-                   "received a sample whose timestamp is too far in the future, timestamp: %" PRId64 " series: '%s' "
-                   "(err-mimir-too-far-in-future). To adjust the related per-tenant limit, configure "
-                   "-validation.create-grace-period, or contact your service administrator.",
-                   s->samples[i]->timestamp, text);
-        return REASON_TOO_FAR_IN_FUTURE;
+                   "received a native histogram sample that is invalid: %s, series: '%s' "
+                   "(err-mimir-invalid-native-histogram)",
+                   trouble, text);
     }
     return r;
 }
 
-static enum reason metadata_validate(struct judging *j, struct rw1_metadata *m)
+static enum reason metadata_validate(struct judging *j, struct rw_metadata *m)
 {
     uint64_t max = j->limits->v[METRICS_METADATA_BYTES];
     struct buf *error = &j->validation_error;
@@ -114,16 +133,16 @@ static uint64_t request_validate(struct judging *j)
 {
     uint64_t items = 0;
     for (size_t i = 0; i < j->request->series_count; i++) {
-        struct rw1_series *s = &j->request->series[i];
+        struct rw_series *s = &j->request->series[i];
         enum reason r = series_validate(j, s);
         s->removed = r != REASON_NONE;
         if (s->removed)
-            verdict_count(j->verdict, r, MAX(s->sample_count, (size_t)1));
+            verdict_count(j->verdict, r, MAX(points_of(s), (size_t)1));
         else
-            items += s->sample_count;
+            items += points_of(s) + s->exemplar_count;
     }
     for (size_t i = 0; i < j->request->metadata_count; i++) {
-        struct rw1_metadata *m = &j->request->metadata[i];
+        struct rw_metadata *m = &j->request->metadata[i];
         enum reason r = metadata_validate(j, m);
         m->removed = r != REASON_NONE;
         if (m->removed)
@@ -209,7 +228,7 @@ static const struct refusal {
                                              "(err-mimir-sample-timestamp-too-old)"},
 };
 
-static void sample_refuse(struct judging *j, const struct rw1_series *rs, enum fate fate, int64_t t)
+static void sample_refuse(struct judging *j, const struct rw_series *rs, enum fate fate, int64_t t)
 {
     verdict_count(j->verdict, refusals[fate].reason, 1);
     j->verdict->out_of_order += fate == FATE_OUT_OF_ORDER;
@@ -227,17 +246,15 @@ static void sample_refuse(struct judging *j, const struct rw1_series *rs, enum f
                j->push->tenant, refusals[fate].words, time, text);
 }
 
-static void sample_ingest(struct judging *j, const struct rw1_series *rs, struct series *s,
-                          const Gcw__Rw1__Sample *sample)
+/* True if the point is taken; *fate says how. */
+static bool point_ingest(struct judging *j, const struct rw_series *rs, struct series *s, uint64_t bits, int64_t t,
+                         enum fate *how)
 {
     struct verdict *v = j->verdict;
-    int64_t t = sample->timestamp;
-    uint64_t bits;
-    memcpy(&bits, &sample->value, sizeof bits);
-    enum fate fate = sample_fate(j, s, t, bits);
+    enum fate fate = *how = sample_fate(j, s, t, bits);
     if (fate > FATE_DUPLICATE) {
         sample_refuse(j, rs, fate, t);
-        return;
+        return false;
     }
     if (fate == FATE_IN_ORDER) {
         s->has = true;
@@ -249,15 +266,77 @@ static void sample_ingest(struct judging *j, const struct rw1_series *rs, struct
     if (!j->tenant->head_has || t > j->tenant->head_ms)
         j->tenant->head_ms = t;
     j->tenant->head_has = true;
-    v->samples++;
     v->duplicates += fate == FATE_DUPLICATE;
     v->out_of_order += fate == FATE_LATE;
-    if (v->want_records)
-        ndjson_sample(v, j->push->tenant, buf_view(&j->labels_json), bits, t, fate == FATE_DUPLICATE,
+    return true;
+}
+
+static void sample_ingest(struct judging *j, const struct rw_series *rs, struct series *s,
+                          const struct rw_sample *sample)
+{
+    enum fate fate;
+    if (!point_ingest(j, rs, s, sample->bits, sample->time_ms, &fate))
+        return;
+    j->verdict->samples++;
+    if (j->verdict->want_records)
+        ndjson_sample(j->verdict, j->push->tenant, buf_view(&j->labels_json), sample, fate == FATE_DUPLICATE,
                       fate == FATE_LATE);
 }
 
-static void series_ingest(struct judging *j, const struct rw1_series *rs)
+/* A histogram is the same as another if their bytes are. */
+static uint64_t histogram_bits(struct judging *j, const Gcw__Rw2__Histogram *h)
+{
+    j->key.n = 0;
+    if (!buf_reserve(&j->key, gcw__rw2__histogram__get_packed_size(h))) {
+        verdict_nomem(j->verdict);
+        return 0;
+    }
+    return hash_bytes(j->key.p, gcw__rw2__histogram__pack(h, j->key.p), 1);
+}
+
+static void histogram_ingest(struct judging *j, const struct rw_series *rs, struct series *s,
+                             const Gcw__Rw2__Histogram *h)
+{
+    enum fate fate;
+    if (!point_ingest(j, rs, s, histogram_bits(j, h), h->timestamp, &fate))
+        return;
+    j->verdict->histograms++;
+    if (j->verdict->want_records)
+        ndjson_histogram(j->verdict, j->push->tenant, buf_view(&j->labels_json), h, fate == FATE_DUPLICATE,
+                         fate == FATE_LATE);
+}
+
+#define EXEMPLAR_CHARACTERS 128 /* OpenMetrics 1.0: names and values together */
+
+static size_t characters(struct view v)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v.n; i++)
+        n += ((unsigned char)v.p[i] & 0xc0) != 0x80;
+    return n;
+}
+
+/* Samples are kept whatever becomes of the exemplars beside them. */
+static void exemplar_ingest(struct judging *j, const struct rw_series *rs, const struct rw_exemplar *e)
+{
+    size_t n = 0;
+    char text[256];
+    for (size_t i = 0; i < e->label_count; i++)
+        n += characters(e->labels[i].name) + characters(e->labels[i].value);
+    if (n > EXEMPLAR_CHARACTERS || e->time_ms == 0) {
+        verdict_count(j->verdict, REASON_EXEMPLAR_INVALID, 0);
+        series_text(rs, text);
+        error_note(&j->validation_error, "received an exemplar %s, series: '%s' (err-mimir-exemplar-%s)",
+                   e->time_ms == 0 ? "without a time" : "with labels of more than 128 characters", text,
+                   e->time_ms == 0 ? "timestamp-invalid" : "labels-too-long");
+        return;
+    }
+    j->verdict->exemplars++;
+    if (j->verdict->want_records)
+        ndjson_exemplar(j->verdict, j->push->tenant, buf_view(&j->labels_json), e);
+}
+
+static void series_ingest(struct judging *j, const struct rw_series *rs)
 {
     uint64_t max = j->limits->v[METRICS_SERIES];
     struct table *table = &j->tenant->series;
@@ -269,7 +348,7 @@ static void series_ingest(struct judging *j, const struct rw1_series *rs)
     }
     struct slot *slot = table_find(table, buf_view(&j->key), j->seed);
     if (!slot && max && table->count >= max) {
-        verdict_count(j->verdict, REASON_MAX_SERIES, rs->sample_count);
+        verdict_count(j->verdict, REASON_MAX_SERIES, points_of(rs));
         error_note(&j->ingest_error,
                    "failed pushing to ingester: user=%s: per-user series limit of %" PRIu64
                    " exceeded (err-mimir-max-series-per-user). To adjust the related per-tenant limit, configure "
@@ -282,7 +361,11 @@ static void series_ingest(struct judging *j, const struct rw1_series *rs)
         return;
     }
     for (size_t i = 0; i < rs->sample_count; i++)
-        sample_ingest(j, rs, (struct series *)slot, rs->samples[i]);
+        sample_ingest(j, rs, (struct series *)slot, &rs->samples[i]);
+    for (size_t i = 0; i < rs->histogram_count; i++)
+        histogram_ingest(j, rs, (struct series *)slot, rs->histograms[i]);
+    for (size_t i = 0; i < rs->exemplar_count; i++)
+        exemplar_ingest(j, rs, &rs->exemplars[i]);
 }
 
 /* An empty head begins at the first sample it is given. */
@@ -291,8 +374,9 @@ static void head_begin(struct judging *j)
     bool has = j->tenant->head_has;
     int64_t head = j->tenant->head_ms;
     for (size_t i = 0; i < j->request->series_count && !has; i++)
-        if (!j->request->series[i].removed && j->request->series[i].sample_count > 0) {
-            head = j->request->series[i].samples[0]->timestamp;
+        if (!j->request->series[i].removed && points_of(&j->request->series[i]) > 0) {
+            const struct rw_series *first = &j->request->series[i];
+            head = first->sample_count ? first->samples[0].time_ms : first->histograms[0]->timestamp;
             has = true;
         }
     int64_t in_order = (int64_t)j->limits->v[METRICS_HEAD_WINDOW];
@@ -312,7 +396,7 @@ static void request_ingest(struct judging *j)
         if (!j->request->series[i].removed)
             series_ingest(j, &j->request->series[i]);
     for (size_t i = 0; i < j->request->metadata_count; i++) {
-        const struct rw1_metadata *m = &j->request->metadata[i];
+        const struct rw_metadata *m = &j->request->metadata[i];
         if (m->removed)
             continue;
         j->verdict->metadata++;
@@ -321,7 +405,7 @@ static void request_ingest(struct judging *j)
     }
 }
 
-void rw1_judge(const struct push *p, const struct limits *l, struct rw1_request *r, struct store *s, struct verdict *v)
+void rw_judge(const struct push *p, const struct limits *l, struct rw_request *r, struct store *s, struct verdict *v)
 {
     struct judging j = {
         .push = p, .limits = l, .request = r, .verdict = v, .seed = s->seed, .now_ms = p->now_ns / 1000000};
@@ -348,8 +432,8 @@ void rw1_judge(const struct push *p, const struct limits *l, struct rw1_request 
 
 void judge_metrics(const struct push *p, const struct limits *l, struct store *s, struct verdict *v)
 {
-    struct rw1_request r;
-    if (rw1_decode(p, l, &r, v))
-        rw1_judge(p, l, &r, s, v);
-    rw1_request_free(&r);
+    struct rw_request r;
+    if (rw_decode(p, l, &r, v))
+        rw_judge(p, l, &r, s, v);
+    rw_request_free(&r);
 }

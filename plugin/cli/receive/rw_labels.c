@@ -114,7 +114,7 @@ static enum reason order_check(struct check *c, const struct pair *before, const
     return REASON_NONE;
 }
 
-enum reason rw1_labels_check(const struct pair *labels, size_t count, const struct limits *l, struct buf *why)
+enum reason rw_labels_check(const struct pair *labels, size_t count, const struct limits *l, struct buf *why)
 {
     struct check c = {labels, count, l, why, {0}};
     enum reason r = metric_name_check(&c);

@@ -1,0 +1,212 @@
+/* Scrapes over HTTP: a GET with what formats are understood, gzip welcome, bounded in time and size. */
+#include <curl/curl.h>
+#include <stdlib.h>
+
+#include "cli/scrape/scrape.h"
+
+#define BODY_MAX      (256 * MIB)
+#define REDIRECTS_MAX 5L
+
+#define ACCEPT "Accept: application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+
+struct fetcher {
+    CURLM *multi;
+};
+
+struct fetch {
+    struct fetcher *owner;
+    void *ctx;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct buf body;
+    bool flying, too_large, nomem;
+    CURLcode code;
+    char error[CURL_ERROR_SIZE], trouble[CURL_ERROR_SIZE + 64];
+};
+
+struct fetcher *fetcher_new(void)
+{
+    struct fetcher *f = calloc(1, sizeof *f);
+    if (f && !(f->multi = curl_multi_init())) {
+        free(f);
+        f = NULL;
+    }
+    return f;
+}
+
+void fetcher_free(struct fetcher *f)
+{
+    if (!f)
+        return;
+    curl_multi_cleanup(f->multi);
+    free(f);
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *ctx)
+{
+    struct fetch *x = ctx;
+    x->too_large = x->body.n + size * n > BODY_MAX;
+    x->nomem = !x->too_large && !buf_append(&x->body, data, size * n);
+    return x->too_large || x->nomem ? 0 : size * n;
+}
+
+static bool headers_make(struct fetch *x, uint64_t timeout_ms)
+{
+    char seconds[64];
+    snprintf(seconds, sizeof seconds, "X-Prometheus-Scrape-Timeout-Seconds: %g", (double)timeout_ms / 1000.0);
+    const char *const lines[] = {ACCEPT, seconds};
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        struct curl_slist *more = curl_slist_append(x->headers, lines[i]);
+        if (!more)
+            return false;
+        x->headers = more;
+    }
+    return true;
+}
+
+struct fetch *fetch_new(struct fetcher *f, const char *url, uint64_t timeout_ms, void *ctx)
+{
+    struct fetch *x = calloc(1, sizeof *x);
+    if (!x)
+        return NULL;
+    *x = (struct fetch){.owner = f, .ctx = ctx, .easy = curl_easy_init()};
+    if (!x->easy || !headers_make(x, timeout_ms) || curl_easy_setopt(x->easy, CURLOPT_URL, url) != CURLE_OK) {
+        fetch_free(x);
+        return NULL;
+    }
+    curl_easy_setopt(x->easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(x->easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(x->easy, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
+    curl_easy_setopt(x->easy, CURLOPT_PROXY, ""); /* what is scraped is near */
+    curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    curl_easy_setopt(x->easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+    curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
+    curl_easy_setopt(x->easy, CURLOPT_USERAGENT, "gcw/" GCW_VERSION);
+    curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, x);
+    curl_easy_setopt(x->easy, CURLOPT_ERRORBUFFER, x->error);
+    curl_easy_setopt(x->easy, CURLOPT_PRIVATE, x);
+    return x;
+}
+
+static void land(struct fetch *x)
+{
+    if (x->flying)
+        curl_multi_remove_handle(x->owner->multi, x->easy);
+    x->flying = false;
+}
+
+void fetch_free(struct fetch *x)
+{
+    if (!x)
+        return;
+    land(x);
+    curl_easy_cleanup(x->easy);
+    curl_slist_free_all(x->headers);
+    buf_free(&x->body);
+    free(x);
+}
+
+bool fetch_start(struct fetch *x)
+{
+    x->body.n = 0;
+    x->error[0] = x->trouble[0] = 0;
+    x->flying = curl_multi_add_handle(x->owner->multi, x->easy) == CURLM_OK;
+    return x->flying;
+}
+
+static struct fetch *take_ended(struct fetcher *f)
+{
+    int left;
+    for (CURLMsg *m; (m = curl_multi_info_read(f->multi, &left));) {
+        struct fetch *x = NULL;
+        if (m->msg != CURLMSG_DONE ||
+            curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)(void *)&x) != CURLE_OK)
+            continue;
+        x->code = m->data.result;
+        return x;
+    }
+    return NULL;
+}
+
+/* In words, into x->trouble; empty = none. */
+static void judge(struct fetch *x)
+{
+    long status = 0;
+    curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (x->too_large)
+        snprintf(x->trouble, sizeof x->trouble, "the answer is larger than %zu MiB", BODY_MAX / MIB);
+    else if (x->nomem)
+        snprintf(x->trouble, sizeof x->trouble, "out of memory");
+    else if (x->code != CURLE_OK)
+        snprintf(x->trouble, sizeof x->trouble, "%s", *x->error ? x->error : curl_easy_strerror(x->code));
+    else if (status != 200)
+        snprintf(x->trouble, sizeof x->trouble, "HTTP %ld", status);
+}
+
+void *fetcher_wait(struct fetcher *f, int timeout_ms)
+{
+    int running, moved;
+    curl_multi_perform(f->multi, &running);
+    struct fetch *x = take_ended(f);
+    if (!x) {
+        curl_multi_poll(f->multi, NULL, 0, timeout_ms, &moved);
+        curl_multi_perform(f->multi, &running);
+        x = take_ended(f);
+    }
+    if (!x)
+        return NULL;
+    land(x);
+    judge(x);
+    return x->ctx;
+}
+
+static enum exposition_format format_of(const struct fetch *x)
+{
+    char *type = NULL;
+    curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type);
+    if (type && strncmp(type, "application/openmetrics-text", 28) == 0)
+        return EXPOSITION_OPENMETRICS;
+    if (type && strncmp(type, "text/plain", 10) == 0)
+        return EXPOSITION_TEXT;
+    struct view body = buf_view(&x->body), head = view_make(body.p, MIN(body.n, 4 * KIB)),
+                tail = view_make(body.p + body.n - MIN(body.n, (size_t)64), MIN(body.n, (size_t)64));
+    return exposition_detect(head, tail);
+}
+
+struct fetched fetch_result(const struct fetch *x)
+{
+    if (x->trouble[0])
+        return (struct fetched){.trouble = x->trouble};
+    return (struct fetched){NULL, buf_view(&x->body), format_of(x)};
+}
+
+char *url_instance(const char *url, gcw_error *err)
+{
+    CURLU *u = curl_url();
+    char *scheme = NULL, *host = NULL, *port = NULL, *user = NULL, *out = NULL;
+    CURLUcode bad = u ? curl_url_set(u, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY;
+    if (bad == CURLUE_OK)
+        bad = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
+    if (bad == CURLUE_OK)
+        bad = curl_url_get(u, CURLUPART_HOST, &host, 0);
+    if (bad == CURLUE_OK)
+        bad = curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
+    if (bad != CURLUE_OK)
+        error_set(err, GCW_ERR_INVALID, "\"%.200s\" is no http or https URL: %s", url, curl_url_strerror(bad));
+    else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
+        error_set(err, GCW_ERR_INVALID, "\"%.200s\" is no http or https URL", url);
+    else if (curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK)
+        error_set(err, GCW_ERR_INVALID,
+                  "a URL with a user in it (host %.100s): every user of the machine could read it", host);
+    else if (asprintf(&out, "%s:%s", host, port) < 0)
+        out = NULL, error_set(err, GCW_ERR_NOMEM, "out of memory");
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(port);
+    curl_free(user);
+    curl_url_cleanup(u);
+    return out;
+}

@@ -1,0 +1,122 @@
+/* gcw push metrics --scrape: targets polled for their metrics, the third input beside files and standard input.
+ *
+ *     schedule (when) -> fetch (HTTP) -> target (labels, up, scrape_*) -> series (handles, what vanished) -> the writer
+ *
+ * All in the tool's one thread: between two scrapes nothing is half appended, so that a batch which is closed there
+ * holds whole scrapes. */
+#ifndef GCW_CLI_SCRAPE_H
+#define GCW_CLI_SCRAPE_H
+
+#include "cli/push.h"
+#include "input/input.h"
+
+#define SCRAPE_TARGETS_MAX 256
+
+struct scrape_options {
+    const char *target[SCRAPE_TARGETS_MAX]; /* "URL" or "JOB=URL" */
+    size_t count;
+    const char *job; /* of targets that name none */
+    uint64_t interval_ms, timeout_ms;
+    uint64_t rounds; /* scrapes of each target; 0 = until interrupted */
+    bool honor_labels, own_times, keep_series;
+};
+
+/* Rows of the command's option table. */
+#define SCRAPE_OPTIONS                                                                                                 \
+    {"scrape", 0, "[JOB=]URL", "Scraping",                                                                             \
+     "poll this endpoint instead of reading files, until SIGINT; may be repeated"},                                    \
+        {"interval", 0, "DURATION", "Scraping", "time between two scrapes of a target (default 15s)"},                 \
+        {"scrape-timeout", 0, "DURATION", "Scraping",                                                                  \
+         "how long a scrape may take (default 10s, or the interval if that is shorter); the next one waits for it"},   \
+        {"job", 0, "NAME", "Scraping", "label job of targets that name none (default gcw)"},                           \
+        {"honor-labels", 0, NULL, "Scraping",                                                                          \
+         "labels job and instance of what was scraped win; without it they become exported_job and "                   \
+         "exported_instance"},                                                                                         \
+        {"own-timestamps", 0, NULL, "Scraping", "time of the scrape for samples that come with one of their own"},     \
+        {"keep-series", 0, NULL, "Scraping", "no stale markers at the end: the tool is about to be started again"},    \
+    {                                                                                                                  \
+        "scrapes", 0, "N", "Scraping", "end after so many scrapes of each target"                                      \
+    }
+
+/* True if the option is one of these; *failed says whether its argument was bad (told on standard error). */
+bool scrape_option(struct scrape_options *s, const struct settings *settings, const struct cli_option *o,
+                   const char *arg, bool *failed);
+/* Checks them together, and takes the batching out of the writer's hands: called before it is opened. */
+int scrape_prepare(struct scrape_options *s, struct push *p);
+/* Scrapes until interrupted, or `rounds` times. The writer is open. */
+void scrape_run(const struct scrape_options *s, struct push *p);
+
+/* ---- schedule.c: monotonic time, aligned so that a restart keeps each target's place in the interval ------------- */
+
+/* When a target whose place is `offset_ms` is first due. */
+uint64_t schedule_first(uint64_t now_ms, int64_t unix_ms, uint64_t interval_ms, uint64_t offset_ms);
+/* When next, after `due_ms`: what was missed is left out. */
+uint64_t schedule_next(uint64_t due_ms, uint64_t now_ms, uint64_t interval_ms);
+/* The time of a scrape's samples: `unix_ms`, or the moment it should have been if that is near. */
+int64_t schedule_stamp(int64_t unix_ms, uint64_t interval_ms, uint64_t offset_ms);
+
+/* ---- fetch.c: HTTP ------------------------------------------------------------------------------------------------
+ */
+
+struct fetcher;
+struct fetch;
+struct fetcher *fetcher_new(void);
+void fetcher_free(struct fetcher *f); /* its fetches first */
+/* `ctx` is what fetcher_wait() gives out. NULL = out of memory. */
+struct fetch *fetch_new(struct fetcher *f, const char *url, uint64_t timeout_ms, void *ctx);
+void fetch_free(struct fetch *x);
+bool fetch_start(struct fetch *x); /* false = out of memory */
+/* Lets transfers go on for at most timeout_ms; gives out one that has ended, as its ctx, or NULL. */
+void *fetcher_wait(struct fetcher *f, int timeout_ms);
+
+/* What a transfer came to, until it is started again. */
+struct fetched {
+    const char *trouble; /* NULL = the body is whole */
+    struct view body;
+    enum exposition_format format;
+};
+struct fetched fetch_result(const struct fetch *x);
+/* "host:port" of an http or https URL, from malloc; NULL with words. */
+char *url_instance(const char *url, gcw_error *err);
+
+/* ---- series.c: which series a target has --------------------------------------------------------------------------
+ */
+
+struct series_cache;
+
+/* A series of the target, as long as it is there. */
+struct scraped {
+    gcw_series *handle;
+    uint64_t seen; /* number of the scrape that last had it */
+    bool own_time; /* it came with a timestamp of its own: such series end without a marker */
+    bool ended;    /* its marker went out */
+};
+
+struct series_cache *series_cache_new(void);
+void series_cache_free(struct series_cache *c); /* the handles are the writer's, and close with it */
+/* The series written as `text` in an exposition; NULL = not met before. */
+struct scraped *series_find(struct series_cache *c, struct view text, uint64_t scrape);
+/* Remembers it under the text. Another text may have led to the same handle. Takes the handle's reference. NULL = out
+ * of memory. */
+struct scraped *series_add(struct series_cache *c, struct view text, gcw_series *handle, uint64_t scrape, bool *fresh);
+/* Shows every series that the scrape did not have and forgets it. */
+void series_sweep(struct series_cache *c, uint64_t scrape, void (*gone)(void *ctx, struct scraped *s), void *ctx);
+void series_each(struct series_cache *c, void (*each)(void *ctx, struct scraped *s), void *ctx);
+
+/* ---- target.c -----------------------------------------------------------------------------------------------------
+ */
+
+struct target;
+struct target *target_new(const struct scrape_options *s, struct push *p, struct fetcher *f, const char *spec,
+                          gcw_error *err);
+void target_free(struct target *t);
+/* When it is to be scraped next, UINT64_MAX while it is, or when it is done. */
+uint64_t target_due(const struct target *t);
+void target_start(struct target *t, uint64_t now_ms);
+/* Its transfer has ended: samples, reports and markers go to the writer. */
+void target_finish(struct target *t);
+bool target_done(const struct target *t);
+/* Ends every series, those about the scrapes too. */
+void target_end(struct target *t);
+
+#endif

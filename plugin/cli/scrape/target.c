@@ -1,0 +1,305 @@
+/* One target: what a scrape of it becomes. Its series keep their handles from scrape to scrape; one that is there no
+ * longer ends with a stale marker, and all of them do when a scrape fails, as Prometheus has it. */
+#include <stdlib.h>
+
+#include "cli/scrape/scrape.h"
+
+/* What is told of each scrape, as series of the target. */
+enum report { REPORT_UP, REPORT_DURATION, REPORT_SCRAPED, REPORT_KEPT, REPORT_ADDED, REPORTS };
+
+static const gcw_metadata reports[REPORTS] = {
+    [REPORT_UP] = {GCW_TYPE_GAUGE, "up", "Whether the last scrape of the target went well.", NULL},
+    [REPORT_DURATION] = {GCW_TYPE_GAUGE, "scrape_duration_seconds", "How long the scrape took.", NULL},
+    [REPORT_SCRAPED] = {GCW_TYPE_GAUGE, "scrape_samples_scraped", "Samples that the target exposed.", NULL},
+    [REPORT_KEPT] = {GCW_TYPE_GAUGE, "scrape_samples_post_metric_relabeling", "Samples that were kept of them.", NULL},
+    [REPORT_ADDED] = {GCW_TYPE_GAUGE, "scrape_series_added", "Series that the scrape before did not have.", NULL},
+};
+
+struct target {
+    const struct scrape_options *options;
+    struct push *push;
+    const char *url;
+    char *job, *instance;
+    struct fetch *fetch;
+    struct series_cache *series;
+    gcw_series *report[REPORTS];
+    gcw_label *labels; /* scratch of one series */
+    size_t label_cap;
+    char renamed[2][128];
+
+    uint64_t offset_ms, due_ms, started_us;
+    bool flying, failing;
+
+    uint64_t scrape; /* number of the one at hand, from 1 */
+    int64_t stamp_ms;
+    uint64_t scraped, kept, added;
+};
+
+/* ---- to the writer ------------------------------------------------------------------------------------------------
+ */
+
+static gcw_status append_bits(gcw_series *s, uint64_t bits, int64_t time_ms)
+{
+    gcw_status status;
+    do
+        status = gcw_sample_append_bits(s, bits, time_ms, NULL);
+    while (status == GCW_ERR_TIMEOUT && !push_interrupted());
+    return status;
+}
+
+/* Samples of ours: what the policy of a full budget does to them is counted by the writer. */
+static void append_report(struct target *t, enum report r, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if (t->report[r])
+        append_bits(t->report[r], bits, t->stamp_ms);
+}
+
+static void end_series(void *ctx, struct scraped *s)
+{
+    struct target *t = ctx;
+    if (!s->ended && !s->own_time)
+        append_bits(s->handle, GCW_STALE_BITS, t->stamp_ms);
+    s->ended = true;
+}
+
+static void drop_series(void *ctx, struct scraped *s)
+{
+    end_series(ctx, s);
+    gcw_series_release(s->handle);
+}
+
+/* ---- labels -------------------------------------------------------------------------------------------------------
+ */
+
+static size_t label_at(const gcw_label *labels, size_t count, struct view name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (view_eq(view_make(labels[i].name, labels[i].name_len), name))
+            return i;
+    return count;
+}
+
+/* Adds job or instance. A label of the sample with that name wins, or goes by another one. */
+static void label_set(struct target *t, size_t *count, const char *name, const char *value, char renamed[128])
+{
+    size_t at = label_at(t->labels, *count, view_of(name));
+    if (at < *count && t->options->honor_labels)
+        return;
+    if (at < *count) {
+        snprintf(renamed, 128, "exported_%s", name);
+        while (label_at(t->labels, *count, view_of(renamed)) < *count && strlen(renamed) + 10 < 128) {
+            memmove(renamed + 9, renamed, strlen(renamed) + 1);
+            memcpy(renamed, "exported_", 9);
+        }
+        t->labels[at].name = renamed;
+        t->labels[at].name_len = strlen(renamed);
+    }
+    t->labels[(*count)++] = (gcw_label)GCW_LABEL(name, value);
+}
+
+static gcw_series *series_open(struct target *t, const struct exposition_sample *s, gcw_error *err)
+{
+    size_t count = s->count;
+    if (t->label_cap < count + 2) {
+        gcw_label *more = realloc(t->labels, (count + 2) * sizeof *more);
+        if (!more) {
+            error_set(err, GCW_ERR_NOMEM, "out of memory");
+            return NULL;
+        }
+        t->labels = more;
+        t->label_cap = count + 2;
+    }
+    memcpy(t->labels, s->labels, count * sizeof *t->labels);
+    label_set(t, &count, "job", t->job, t->renamed[0]);
+    label_set(t, &count, "instance", t->instance, t->renamed[1]);
+    return gcw_series_intern(t->push->writer, t->labels, count, NULL, NULL, err);
+}
+
+/* ---- a scrape's body ----------------------------------------------------------------------------------------------
+ */
+
+/* The series of a sample, with what became of it this time; NULL when it was told and counted. */
+static struct scraped *sample_series(struct target *t, const struct exposition_sample *s, bool *again)
+{
+    gcw_error err;
+    bool fresh = false;
+    struct scraped *have = series_find(t->series, s->series, t->scrape);
+    err.text[0] = 0;
+    if (!have) {
+        gcw_series *handle = series_open(t, s, &err);
+        have = handle ? series_add(t->series, s->series, handle, t->scrape, &fresh) : NULL;
+        if (!have) {
+            push_refused(t->push, s->line, *err.text ? err.text : "out of memory");
+            return NULL;
+        }
+    }
+    *again = !fresh && have->seen == t->scrape;
+    t->added += fresh;
+    have->seen = t->scrape;
+    return have;
+}
+
+static void on_sample(void *ctx, const struct exposition_sample *s)
+{
+    struct target *t = ctx;
+    bool own_time = s->has_time && !t->options->own_times, again;
+    t->scraped++;
+    struct scraped *series = sample_series(t, s, &again);
+    if (!series)
+        return;
+    if (again && !own_time) { /* a receiver would refuse a second value for the same moment */
+        push_malformed(t->push, s->line, "the series stands there twice", s->series);
+        return;
+    }
+    series->own_time = own_time;
+    series->ended = false;
+    gcw_status status = append_bits(series->handle, s->value_bits, own_time ? s->time_ms : t->stamp_ms);
+    if (status == GCW_OK || status == GCW_ERR_DROPPED)
+        t->kept++;
+    else
+        push_refused(t->push, s->line, gcw_strerror(status));
+}
+
+static void on_family(void *ctx, const struct exposition_family *f)
+{
+    struct target *t = ctx;
+    const gcw_metadata meta = {f->type, f->name, f->help, f->unit};
+    gcw_status status;
+    do
+        status = gcw_metadata_write(t->push->writer, &meta, NULL, NULL);
+    while (status == GCW_ERR_FULL && !push_interrupted() && gcw_writer_flush(t->push->writer, 50) != GCW_ERR_NOMEM);
+}
+
+static void on_malformed(void *ctx, uint64_t line, const char *why, struct view text)
+{
+    push_malformed(((struct target *)ctx)->push, line, why, text);
+}
+
+static bool body_read(struct target *t, const struct fetched *f)
+{
+    const struct exposition_handler h = {t, on_sample, on_family, on_malformed};
+    struct exposition *e = exposition_new(f->format, &h);
+    bool ok = e && exposition_feed(e, f->body.p, f->body.n) == GCW_OK && exposition_end(e) == GCW_OK;
+    exposition_free(e);
+    return ok;
+}
+
+/* ---- the scrape ---------------------------------------------------------------------------------------------------
+ */
+
+/* One line for a change of state, not for every scrape. */
+static void tell(struct target *t, const char *trouble)
+{
+    bool failing = trouble != NULL;
+    if (failing != t->failing && !t->push->quiet)
+        fprintf(stderr, "gcw push metrics: %s: %s%s\n", t->url, failing ? "scrape failed: " : "scraped again",
+                failing ? trouble : "");
+    t->failing = failing;
+}
+
+void target_start(struct target *t, uint64_t now_ms)
+{
+    t->scrape++;
+    t->scraped = t->kept = t->added = 0;
+    t->started_us = clock_mono_us();
+    t->stamp_ms = schedule_stamp(gcw_now_ms(), t->options->interval_ms, t->offset_ms);
+    t->due_ms = schedule_next(t->due_ms, now_ms, t->options->interval_ms);
+    t->flying = fetch_start(t->fetch);
+    if (!t->flying)
+        tell(t, "out of memory");
+}
+
+void target_finish(struct target *t)
+{
+    struct fetched f = fetch_result(t->fetch);
+    t->flying = false;
+    t->push->file = t->url;
+    atomic_fetch_add(&t->push->read_bytes, f.body.n);
+    if (!f.trouble && !body_read(t, &f))
+        f.trouble = "out of memory";
+    tell(t, f.trouble);
+    if (f.trouble)
+        series_each(t->series, end_series, t);
+    else
+        series_sweep(t->series, t->scrape, drop_series, t);
+    append_report(t, REPORT_UP, f.trouble ? 0 : 1);
+    append_report(t, REPORT_DURATION, (double)(clock_mono_us() - t->started_us) / 1e6);
+    append_report(t, REPORT_SCRAPED, (double)t->scraped);
+    append_report(t, REPORT_KEPT, (double)t->kept);
+    append_report(t, REPORT_ADDED, (double)t->added);
+}
+
+bool target_done(const struct target *t)
+{
+    return t->options->rounds > 0 && t->scrape >= t->options->rounds && !t->flying;
+}
+
+uint64_t target_due(const struct target *t)
+{
+    bool last = t->options->rounds > 0 && t->scrape >= t->options->rounds;
+    return t->flying || last ? UINT64_MAX : t->due_ms;
+}
+
+void target_end(struct target *t)
+{
+    if (t->scrape == 0)
+        return;
+    int64_t now = gcw_now_ms();
+    t->stamp_ms = MAX(now, t->stamp_ms + 1); /* behind what the series had last */
+    series_each(t->series, end_series, t);
+    for (int r = 0; r < REPORTS; r++)
+        if (t->report[r])
+            append_bits(t->report[r], GCW_STALE_BITS, t->stamp_ms);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------
+ */
+
+static bool reports_open(struct target *t, gcw_error *err)
+{
+    for (int r = 0; r < REPORTS; r++) {
+        const gcw_label labels[] = {GCW_LABEL("__name__", reports[r].family), GCW_LABEL("instance", t->instance),
+                                    GCW_LABEL("job", t->job)};
+        if (!(t->report[r] = gcw_series_intern(t->push->writer, labels, ARRAY_LEN(labels), &reports[r], NULL, err)))
+            return false;
+    }
+    return true;
+}
+
+struct target *target_new(const struct scrape_options *s, struct push *p, struct fetcher *f, const char *spec,
+                          gcw_error *err)
+{
+    struct target *t = calloc(1, sizeof *t);
+    const char *scheme = strstr(spec, "://"), *eq = strchr(spec, '=');
+    bool named = eq && scheme && eq < scheme;
+    err->code = GCW_ERR_NOMEM;
+    snprintf(err->text, sizeof err->text, "out of memory");
+    if (!t)
+        return NULL;
+    t->options = s;
+    t->push = p;
+    t->url = named ? eq + 1 : spec;
+    t->job = named ? strndup(spec, (size_t)(eq - spec)) : strdup(s->job);
+    t->series = series_cache_new();
+    t->offset_ms = hash_bytes(spec, strlen(spec), 0) % s->interval_ms;
+    t->due_ms = schedule_first(clock_mono_ms(), gcw_now_ms(), s->interval_ms, t->offset_ms);
+    if (t->job && t->series && (t->instance = url_instance(t->url, err)) &&
+        (t->fetch = fetch_new(f, t->url, s->timeout_ms, t)) && reports_open(t, err))
+        return t;
+    target_free(t);
+    return NULL;
+}
+
+void target_free(struct target *t)
+{
+    if (!t)
+        return;
+    fetch_free(t->fetch);
+    series_cache_free(t->series);
+    free(t->labels);
+    free(t->job);
+    free(t->instance);
+    free(t);
+}
