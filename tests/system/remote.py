@@ -79,7 +79,8 @@ Request = collections.namedtuple("Request", "time headers body status")
 
 
 class Sink(Server):
-    """Takes remote write. `reply(n)` of the number of the request (from 1) returns status, body, headers, seconds to wait."""
+    """Takes remote write, 1.0 and 2.0. `reply(n)` of the number of the request (from 1) returns status, body, headers, seconds to
+    wait. A 2.0 request that is answered with a success is told that all of it was written."""
 
     def __init__(self, reply=lambda n: (204, b"", (), 0)):
         self.reply, self.requests = reply, []
@@ -94,6 +95,10 @@ class Sink(Server):
             status, text, headers, seconds = self.reply(len(self.requests) + 1)
             self.requests.append(Request(time.monotonic(), request.headers, body, status))
         time.sleep(seconds)
+        if status < 300 and V2 in request.headers.get("Content-Type", ""):
+            series, _ = read_rw2(body)
+            headers = [*headers, *((f"X-Prometheus-Remote-Write-{what}-Written", str(n)) for what, n in (
+                ("Samples", sum(len(s.samples) for s in series)), ("Histograms", 0), ("Exemplars", sum(len(s.exemplars) for s in series))))]
         answer(request, status, text, headers)
 
 
@@ -157,7 +162,9 @@ def fields(data):
         yield key >> 3, value
 
 
-Series = collections.namedtuple("Series", "labels samples")  # [(name, value)], [(bits, ms)]
+V2 = "proto=io.prometheus.write.v2.Request"
+# [(name, value)], [(bits, ms)]; in 2.0 the rest
+Series = collections.namedtuple("Series", "labels samples refs starts exemplars metadata", defaults=((), (), (), None))
 Metadata = collections.namedtuple("Metadata", "type family help unit")
 STALE = 0x7FF0000000000002
 
@@ -185,6 +192,56 @@ def read_rw1(body):
         else:
             raise ValueError(f"WriteRequest field {number}: not in remote write 1.0")
     return series, metadata
+
+
+def packed(data):
+    at, out = 0, []
+    while at < len(data):
+        value, at = varint(data, at)
+        out.append(value)
+    return out
+
+
+def signed(value):
+    return value - (1 << 64 if value >> 63 else 0)
+
+
+def symbols_of(body):
+    return [value.decode() for number, value in fields(unsnappy(body)) if number == 4]
+
+
+def read_rw2(body):
+    """Series, and the metadata they carry, of a Request of remote write 2.0 without histograms."""
+    symbols, series, metadata = symbols_of(body), [], []
+    for number, value in fields(unsnappy(body)):
+        if number not in (4, 5):
+            raise ValueError(f"Request field {number}: not in remote write 2.0")
+        if number == 4:
+            continue
+        refs, samples, starts, exemplars, meta = [], [], [], [], None
+        for inner, message in fields(value):
+            if inner == 1:
+                refs += packed(message)
+            elif inner == 2:
+                s = dict(fields(message))
+                samples.append((struct.unpack("<Q", s.get(1, bytes(8)))[0], signed(s.get(2, 0))))
+                starts.append(signed(s.get(3, 0)))
+            elif inner == 4:
+                exemplars.append(dict(fields(message)))
+            elif inner == 5:
+                m = dict(fields(message))
+                meta = (m.get(1, 0), m.get(3, 0), m.get(4, 0))
+            else:
+                raise ValueError(f"TimeSeries field {inner}: not expected here")
+        labels = [(symbols[a], symbols[b]) for a, b in zip(refs[::2], refs[1::2])]
+        series.append(Series(labels, samples, refs, starts, exemplars, meta))
+        if meta and meta[0]:
+            metadata.append(Metadata(meta[0], dict(labels)["__name__"], symbols[meta[1]], symbols[meta[2]]))
+    return series, metadata
+
+
+def read(request):
+    return read_rw2(request.body) if V2 in request.headers["Content-Type"] else read_rw1(request.body)
 
 
 def number(bits):

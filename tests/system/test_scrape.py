@@ -4,6 +4,8 @@ import time
 from harness import *
 from remote import *
 
+# what is looked at here is the same in either protocol
+
 # The interval is short, so that tests are; the timeout is long, so that a loaded machine fails none.
 EVERY = ("--interval", "300ms", "--scrape-timeout", "30s")
 
@@ -12,7 +14,7 @@ def flat(sink):
     """Every sample that was sent, in order: (name, labels without the name, bits, ms)."""
     out = []
     for r in sink.requests:
-        for s in read_rw1(r.body)[0]:
+        for s in read(r)[0]:
             labels = dict(s.labels)
             name = labels.pop("__name__")
             out += [(name, labels, bits, ms) for bits, ms in s.samples]
@@ -169,7 +171,7 @@ class Scrape(Case):
         self.assertEqual(run.returncode, 0, run.stderr)
         where = {}
         for i, r in enumerate(sink.requests):
-            for s in read_rw1(r.body)[0]:
+            for s in read(r)[0]:
                 where.setdefault(s.samples[0][1], set()).add(i)
         self.assertEqual([len(requests) for requests in where.values()], [1] * 6)
 
@@ -187,7 +189,7 @@ class Scrape(Case):
         e, sink = self.exporter(lambda n: f"a {n}\n"), self.sink(lambda n: (503 if n < 4 else 204, b"", (), 0))
         got = self.scrape(sink, e.url, rounds=4, args=("--keep-series", "--set", f"queue_dir={self.dir}/queue", "--set", "retry_min=100ms",
                                                        "--set", "metrics_batch_age=10ms"))
-        taken = [s for r in sink.requests if r.status == 204 for s in read_rw1(r.body)[0]]
+        taken = [s for r in sink.requests if r.status == 204 for s in read(r)[0]]
         self.assertEqual([number(s.samples[0][0]) for s in taken if ("__name__", "a") in s.labels], [1, 2, 3, 4])
 
     def test_wrong_options_are_refused_in_words(self):
