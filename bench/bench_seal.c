@@ -43,6 +43,7 @@ struct cost {
 
 struct footprint {
     double intern_us, block, malloc_bytes, rss_bytes, counted_bytes;
+    double sealed_bytes; /* of malloc, when all have been sealed once: the encoder's symbols as well */
 };
 
 static bool take(void *ctx, uint64_t n, bool force)
@@ -221,8 +222,8 @@ static void print(const struct bench *b, const struct footprint *f, const struct
            (unsigned long long)cost->samples, (unsigned long long)cost->requests, (unsigned long long)cost->bytes_raw,
            (unsigned long long)cost->bytes_packed);
     printf("\"intern_us\":%.4f,\"block_bytes\":%.1f,\"malloc_per_series\":%.1f,\"rss_per_series\":%.1f,"
-           "\"counted_per_series\":%.1f,",
-           f->intern_us, f->block, f->malloc_bytes, f->rss_bytes, f->counted_bytes);
+           "\"counted_per_series\":%.1f,\"malloc_per_series_sealed\":%.1f,",
+           f->intern_us, f->block, f->malloc_bytes, f->rss_bytes, f->counted_bytes, f->sealed_bytes);
     json_array("append_us", append, rounds);
     printf(",");
     json_array("total_us", total, rounds);
@@ -252,12 +253,14 @@ int main(int argc, char **argv)
     if (rounds > ROUNDS_MAX || b.labels < 2 || b.labels > LABELS_MAX)
         die("--rounds up to %d, --labels 2 to %d", ROUNDS_MAX, LABELS_MAX);
     bench_open(&b, series, limits);
+    const uint64_t before = malloc_bytes();
     struct footprint f = bench_intern(&b);
     if (arg_flag(argc, argv, "--shuffled"))
         shuffle(b.series, b.count);
     round_of(&b, MIN(samples, (uint64_t)100000)); /* buffers grow to their size */
     for (uint64_t i = 0; i < rounds; i++)
         cost[i] = round_of(&b, samples);
+    f.sealed_bytes = (double)(malloc_bytes() - before) / (double)series;
     print(&b, &f, cost, rounds);
     bench_close(&b);
     return 0;

@@ -140,13 +140,13 @@ static bool encode_rw2(struct sealer *s, const struct chunk *c, uint32_t at, str
         const struct record_sample *r = (const void *)head;
         prefetch_ahead(c, at);
         tally_time(t, r->time_ms);
-        return rw2_series(s->rw2, r->series) && rw2_sample(s->rw2, r->value_bits, r->time_ms, 0);
+        return rw2_series(s->rw2, r->series) && rw2_sample(s->rw2, r->value_bits, r->time_ms);
     }
     if (head->kind == RECORD_SAMPLE_INLINE) {
         const struct record_sample_inline *r = (const void *)head;
         tally_time(t, r->time_ms);
         return rw2_series_block(s->rw2, view_make(r->block, r->block_len)) &&
-               rw2_sample(s->rw2, r->value_bits, r->time_ms, 0);
+               rw2_sample(s->rw2, r->value_bits, r->time_ms);
     }
     if (head->kind == RECORD_POINT) {
         const struct record_point *r = (const void *)head;

@@ -113,7 +113,7 @@ uint64_t rw2_memory(const struct rw2 *e);
 bool rw2_begin(struct rw2 *e, struct families *families, const void *owner);
 bool rw2_series(struct rw2 *e, struct interned *i); /* of a table with intern_table_symbols() */
 bool rw2_series_block(struct rw2 *e, struct view block);
-bool rw2_sample(struct rw2 *e, uint64_t value_bits, int64_t time_ms, int64_t start_ms); /* start 0 = not known */
+bool rw2_sample(struct rw2 *e, uint64_t value_bits, int64_t time_ms);
 bool rw2_point(struct rw2 *e, const struct point *p);
 /* The whole into out; *families gets how many were described for the first time. */
 bool rw2_end(struct rw2 *e, struct buf *out, uint32_t *families);

@@ -142,7 +142,8 @@ bool rw1_point_put(struct buf *out, struct view block, const struct point *pt)
         uint8_t *p = out->p + out->n;
         *p++ = KEY_TIMESERIES;
         p = wire_varint(p, block.n + tail.n);
-        memcpy(p, block.p, block.n);
+        if (block.n)
+            memcpy(p, block.p, block.n);
         memcpy(p + block.n, tail.p, tail.n);
         out->n = (size_t)(p - out->p) + block.n + tail.n;
     }

@@ -60,6 +60,11 @@ struct rw2 {
     /* labels of the entry written last: their symbols, their refs encoded, where each stands */
     struct buf pairs, at, labels;
     uint32_t pair_count;
+    size_t labels_len; /* bytes that the length of `labels` takes */
+    /* the time of the sample before, as it stands in a sample */
+    int64_t time_ms;
+    uint32_t time_len;
+    uint8_t time_bytes[16];
     /* the label block that came last as text, with its symbols */
     struct buf block, block_pairs;
     struct buf tail, refs; /* of a point with more than a number */
@@ -194,7 +199,7 @@ static bool labels_rewrite(struct rw2 *e, const uint64_t *pair, uint32_t n)
     e->pair_count = 0;
     e->pairs.n = e->at.n = e->labels.n = 0;
     if (!buf_reserve(&e->pairs, n * sizeof *pair) || !buf_reserve(&e->at, n * sizeof(struct label_at)) ||
-        !buf_reserve(&e->labels, (size_t)n * LABEL_WIDTH))
+        !buf_reserve(&e->labels, (size_t)n * LABEL_WIDTH + 64))
         return false;
     struct label_at *at = (void *)e->at.p;
     uint8_t *p = e->labels.p;
@@ -207,21 +212,39 @@ static bool labels_rewrite(struct rw2 *e, const uint64_t *pair, uint32_t n)
     if (n)
         memcpy(e->pairs.p, pair, n * sizeof *pair);
     e->labels.n = (size_t)(p - e->labels.p);
+    e->labels_len = varint_size(e->labels.n);
     e->pair_count = n;
     return !e->nomem;
 }
 
 static inline uint8_t width_of(uint32_t ref) { return ref < 0x80 ? 1 : ref < 0x4000 ? 2 : (uint8_t)varint_size(ref); }
 
-/* Puts another label in the place of one; false if it does not fit there. */
+/* Puts another label in the place of one; false if it does not fit there. Mostly it is the value alone. */
 static inline bool label_replace(struct rw2 *e, uint32_t k, uint64_t pair)
 {
     const struct label_at *at = (const struct label_at *)(const void *)e->at.p + k;
-    uint32_t name = ref_of(e, (uint32_t)pair), value = ref_of(e, (uint32_t)(pair >> 32));
-    if (width_of(name) != at->name_width || width_of(value) != at->value_width)
+    uint64_t *before = (uint64_t *)(void *)e->pairs.p + k;
+    uint8_t *p = e->labels.p + at->at;
+    if ((uint32_t)pair != (uint32_t)*before) {
+        uint32_t name = ref_of(e, (uint32_t)pair);
+        if (width_of(name) != at->name_width)
+            return false;
+        wire_varint(p, name);
+    }
+    uint32_t value = ref_of(e, (uint32_t)(pair >> 32));
+    if (width_of(value) != at->value_width)
         return false;
-    wire_varint(wire_varint(e->labels.p + at->at, name), value);
-    ((uint64_t *)(void *)e->pairs.p)[k] = pair;
+    p += at->name_width;
+    if (value < 0x80) {
+        *p = (uint8_t)value;
+    } else {
+        p[0] = (uint8_t)(value | 0x80);
+        if (value < 0x4000)
+            p[1] = (uint8_t)(value >> 7);
+        else
+            wire_varint(p, value);
+    }
+    *before = pair;
     return true;
 }
 
@@ -362,37 +385,56 @@ bool rw2_series_block(struct rw2 *e, struct view block)
 /* ---- entries ------------------------------------------------------------------------------------------------------
  */
 
-bool rw2_sample(struct rw2 *e, uint64_t value_bits, int64_t time_ms, int64_t start_ms)
+/* Short stretches in whole words, past their end; the room behind is there. */
+#define SLACK 64
+static inline uint8_t *put_short(uint8_t *p, const uint8_t *from, size_t n)
 {
-    size_t sample = (value_bits ? 9 : 0) + (time_ms ? 1 + varint_size((uint64_t)time_ms) : 0) +
-                    (start_ms ? 1 + varint_size((uint64_t)start_ms) : 0); /* at most 31: one length byte */
-    size_t labels = e->labels.n, meta = e->meta->len;
-    size_t body = 1 + varint_size(labels) + labels + 2 + sample + meta;
-    if (!buf_reserve(&e->entries, body + 16))
+    if (n <= 32)
+        memcpy(p, from, 32);
+    else if (n <= SLACK)
+        memcpy(p, from, SLACK);
+    else
+        memcpy(p, from, n);
+    return p + n;
+}
+
+/* Samples of one scrape have one time: its bytes are kept. */
+static void time_set(struct rw2 *e, int64_t time_ms)
+{
+    uint8_t *p = e->time_bytes;
+    e->time_ms = time_ms;
+    if (time_ms) {
+        *p++ = KEY_TIMESTAMP;
+        p = wire_varint(p, (uint64_t)time_ms);
+    }
+    e->time_len = (uint32_t)(p - e->time_bytes);
+}
+
+bool rw2_sample(struct rw2 *e, uint64_t value_bits, int64_t time_ms)
+{
+    if (__builtin_expect(time_ms != e->time_ms, 0))
+        time_set(e, time_ms);
+    const size_t sample = (value_bits ? 9 : 0) + e->time_len; /* at most 20: one length byte */
+    const size_t labels = e->labels.n, body = 1 + e->labels_len + labels + 2 + sample + e->meta->len;
+    if (__builtin_expect(e->entries.cap - e->entries.n < body + 16 + SLACK, 0) &&
+        !buf_grow(&e->entries, body + 16 + SLACK))
         return false;
     uint8_t *p = e->entries.p + e->entries.n;
     *p++ = KEY_TIMESERIES;
     p = wire_varint(p, body);
     *p++ = KEY_LABELS;
     p = wire_varint(p, labels);
-    memcpy(p, e->labels.p, labels);
-    p += labels;
+    p = put_short(p, e->labels.p, labels);
     *p++ = KEY_SAMPLES;
     *p++ = (uint8_t)sample;
     if (value_bits) { /* proto3 leaves zero out; -0.0 has a bit set and is written */
         *p++ = KEY_VALUE;
         p = wire_fixed64(p, value_bits);
     }
-    if (time_ms) {
-        *p++ = KEY_TIMESTAMP;
-        p = wire_varint(p, (uint64_t)time_ms);
-    }
-    if (start_ms) {
-        *p++ = KEY_START;
-        p = wire_varint(p, (uint64_t)start_ms);
-    }
-    memcpy(p, e->meta->bytes, meta);
-    e->entries.n = (size_t)(p - e->entries.p) + meta;
+    memcpy(p, e->time_bytes, sizeof e->time_bytes);
+    p += e->time_len;
+    memcpy(p, e->meta->bytes, META_BYTES);
+    e->entries.n = (size_t)(p - e->entries.p) + e->meta->len;
     return !e->nomem;
 }
 

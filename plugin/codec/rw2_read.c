@@ -74,9 +74,11 @@ static bool metadata_fine(struct wire w, const struct symbol_table *t)
 {
     struct wire_field f;
     bool broken = false;
-    while (wire_next(&w, &f, &broken))
-        if (f.type != WIRE_VARINT || ((f.number == METADATA_HELP || f.number == METADATA_UNIT) && f.value >= t->count))
+    while (wire_next(&w, &f, &broken)) {
+        bool ref = f.number == METADATA_HELP || f.number == METADATA_UNIT;
+        if (f.type != WIRE_VARINT || (!ref && f.number != METADATA_TYPE) || (ref && f.value >= t->count))
             return false;
+    }
     return !broken;
 }
 

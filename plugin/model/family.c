@@ -1,6 +1,6 @@
 /* What is known of metric families: type, help, unit, by owner and name. Remote write 1.0 sends each once, and again
- * when it changes; 2.0 sends it with every series, so its texts are kept then. A bound on families and on the bytes of
- * their texts keeps the table small. */
+ * when it changes; 2.0 sends it with every series. A bound on families and on the bytes of their texts keeps the table
+ * small: what is past it is sent in 1.0 only. */
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -11,7 +11,6 @@
 
 struct families {
     pthread_mutex_t lock;
-    bool keep_text;
     size_t count, cap; /* cap: a power of two */
     size_t text_bytes;
     struct known {
@@ -21,13 +20,12 @@ struct families {
     struct metric_family *all; /* readers hold on to what has been replaced: freed at the end */
 };
 
-struct families *families_new(bool keep_text)
+struct families *families_new(void)
 {
     struct families *f = calloc(1, sizeof *f);
     if (!f)
         return NULL;
     pthread_mutex_init(&f->lock, NULL);
-    f->keep_text = keep_text;
     return f;
 }
 
@@ -75,7 +73,7 @@ static bool families_grow(struct families *f)
 static struct metric_family *family_new(struct families *f, gcw_metric_type type, struct view help, struct view unit)
 {
     size_t n = sizeof(struct metric_family) + help.n + unit.n;
-    struct metric_family *made = f->keep_text && f->text_bytes + n <= TEXT_MAX ? malloc(n) : NULL;
+    struct metric_family *made = f->text_bytes + n <= TEXT_MAX ? malloc(n) : NULL;
     if (!made)
         return NULL;
     *made = (struct metric_family){

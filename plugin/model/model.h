@@ -111,7 +111,7 @@ static inline struct view family_unit(const struct metric_family *f)
 }
 
 struct families;
-struct families *families_new(bool keep_text); /* without texts families_find() finds nothing */
+struct families *families_new(void);
 void families_free(struct families *f);
 /* True when this content is new for the family and should go out. */
 bool families_update(struct families *f, const void *owner, gcw_metric_type type, struct view name, struct view help,

@@ -151,7 +151,7 @@ static bool front_open(gcw_writer *w)
     atomic_store(&w->budget.used, largest + sealed_bound(largest)); /* the encoder's scratch */
     const struct batcher_ops ops = {w, chunk_memory_take, chunk_memory_give};
     w->batcher = batcher_new(&bc, &ops);
-    w->families = families_new(c->metrics_protocol != METRICS_PROTOCOL_1);
+    w->families = families_new();
     for (int i = 0; w->batcher && i < GCW_SIGNALS; i++)
         if (*c->signal[i].url && !(w->home[i] = batcher_destination(w->batcher, (gcw_signal)i, c->signal[i].tenant)))
             return false;

@@ -63,7 +63,7 @@ static void labels_random(struct buf *block, uint32_t number)
 
 static void bench_open(struct bench *b)
 {
-    *b = (struct bench){.guard = guard_new(1000000, UINT64_MAX), .families = families_new(true), .rw2 = rw2_new()};
+    *b = (struct bench){.guard = guard_new(1000000, UINT64_MAX), .families = families_new(), .rw2 = rw2_new()};
     b->table = intern_table_new(b->guard, 7, NULL);
     intern_table_symbols(b->table);
     for (uint32_t i = 0; i < SERIES; i++) {
@@ -123,7 +123,8 @@ static void request_make(struct bench *b, struct want *want, uint32_t n, struct 
         struct interned *series;
         want_make(b, &want[i], &series);
         assert_true(series ? rw2_series(b->rw2, series) : rw2_series_block(b->rw2, buf_view(&want[i].block)));
-        assert_true(rw2_sample(b->rw2, want[i].bits, want[i].time_ms, want[i].start_ms));
+        const struct point p = {.value_bits = want[i].bits, .time_ms = want[i].time_ms, .start_ms = want[i].start_ms};
+        assert_true(p.start_ms ? rw2_point(b->rw2, &p) : rw2_sample(b->rw2, p.value_bits, p.time_ms));
     }
     assert_true(rw2_end(b->rw2, raw, families));
 }
@@ -252,7 +253,7 @@ static void test_series_that_were_forgotten_leave_no_text_behind(void **unused)
             assert_int_equal(labels_block(&rules, in, 2, &s, &changed, NULL), GCW_OK);
             struct interned *one = i % 2 ? intern_acquire(b.table, &b.owner, buf_view(&s.block), &status) : NULL;
             assert_true(one ? rw2_series(b.rw2, one) : rw2_series_block(b.rw2, buf_view(&s.block)));
-            assert_true(rw2_sample(b.rw2, i, i, 0));
+            assert_true(rw2_sample(b.rw2, i, i));
             if (one) {
                 assert_true(intern_release(b.table, one));
                 rw2_forget(b.rw2, one);
@@ -294,7 +295,7 @@ static void test_metadata_goes_with_every_series_of_a_family(void **unused)
     for (int round = 0; round < 2; round++) {
         assert_true(rw2_begin(b.rw2, b.families, &b.owner));
         for (uint32_t i = 0; i < 200; i++)
-            assert_true(rw2_series(b.rw2, b.series[i]) && rw2_sample(b.rw2, i, i, 0));
+            assert_true(rw2_series(b.rw2, b.series[i]) && rw2_sample(b.rw2, i, i));
         assert_true(rw2_end(b.rw2, &raw, &families));
         assert_int_equal(families, round == 0 ? 2 : 0); /* counted when they are new */
         Gcw__Rw2__Request *r = gcw__rw2__request__unpack(NULL, raw.n, raw.p);
@@ -434,7 +435,7 @@ static void test_in_1_each_family_is_described_once(void **unused)
     describe(&b);
     assert_true(rw2_begin(b.rw2, b.families, &b.owner));
     for (uint32_t i = 0; i < 200; i++)
-        assert_true(rw2_series(b.rw2, b.series[i]) && rw2_sample(b.rw2, i, i, 0));
+        assert_true(rw2_series(b.rw2, b.series[i]) && rw2_sample(b.rw2, i, i));
     assert_true(rw2_end(b.rw2, &raw, &families));
     struct sealed *s = seal(&raw, 200);
     struct part cut = {.count = 200, .protocol = PROTOCOL_RW1};

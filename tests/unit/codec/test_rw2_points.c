@@ -88,7 +88,7 @@ static void test_counter_with_start_time_exemplar_and_metadata(void **unused)
 {
     (void)unused;
     const gcw_label labels[] = {GCW_LABEL("__name__", "http_requests_total"), GCW_LABEL("job", "a")};
-    struct families *families = families_new(true);
+    struct families *families = families_new();
     struct buf raw = {0}, exemplars = {0};
     struct point p = {.time_ms = T, .start_ms = T - 3600000};
     double v = 42;
@@ -128,7 +128,7 @@ static void test_integer_histogram(void **unused)
     const uint64_t counts[] = {2, 1, 3};
     const gcw_histogram h = {
         .schema = 3, .count = 6, .sum = 18.4, .zero_threshold = 0.001, .positive = {spans, 2, counts, NULL, 3}};
-    struct families *families = families_new(true);
+    struct families *families = families_new();
     struct buf raw = {0}, fields = {0}, bounds = {0};
     struct point p = {.time_ms = T};
     families_update(families, NULL, GCW_TYPE_HISTOGRAM, view_of("lat"), view_of(""), view_of(""));
@@ -160,7 +160,7 @@ static void test_custom_buckets(void **unused)
                              .positive = {spans, 1, counts, NULL, 3},
                              .custom_bounds = custom,
                              .custom_bound_count = 2};
-    struct families *families = families_new(true);
+    struct families *families = families_new();
     struct buf raw = {0}, fields = {0}, bounds = {0};
     struct point p = {.time_ms = T};
     families_update(families, NULL, GCW_TYPE_HISTOGRAM, view_of("lat"), view_of(""), view_of(""));

@@ -22,12 +22,13 @@ static void lines_check(const struct buf *records)
     }
 }
 
-static void judge(struct store *store, const struct limits *limits, struct view body)
+static void judge(struct store *store, const struct limits *limits, bool two, struct view body)
 {
     struct push p = {.body = body,
-                     .content_type = "application/x-protobuf",
+                     .content_type =
+                         two ? "application/x-protobuf;proto=io.prometheus.write.v2.Request" : "application/x-protobuf",
                      .content_encoding = "snappy",
-                     .version = "0.1.0",
+                     .version = two ? "2.0.0" : "0.1.0",
                      .user_agent = "fuzz/1",
                      .tenant = "t",
                      .now_ns = INT64_C(1700000000000000000)};
@@ -38,7 +39,7 @@ static void judge(struct store *store, const struct limits *limits, struct view 
     verdict_free(&v);
 }
 
-/* The first byte chooses: raw or wrapped, and which limits. */
+/* The first byte chooses: raw or wrapped, which limits, which version. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct store store;
@@ -57,13 +58,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     limits.v[METRICS_LABEL_VALUE_BYTES] = how & 64 ? 8 : 0;
     store_init(&store);
     if (how & 1) {
-        judge(&store, &limits, view_make((const char *)data, size));
+        judge(&store, &limits, how & 128, view_make((const char *)data, size));
     } else {
         size_t packed = snappy_max_compressed_length(size);
         char *body = malloc(packed);
         ENSURE(body && snappy_compress((const char *)data, size, body, &packed) == SNAPPY_OK);
-        judge(&store, &limits, view_make(body, packed));
-        judge(&store, &limits, view_make(body, packed)); /* as a retry */
+        judge(&store, &limits, how & 128, view_make(body, packed));
+        judge(&store, &limits, how & 128, view_make(body, packed)); /* as a retry */
         free(body);
     }
     store_free(&store);

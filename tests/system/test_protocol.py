@@ -1,0 +1,183 @@
+"""Remote write 2.0 and 1.0: whatever a receiver speaks, everything that can be said there arrives, once, and what cannot is
+counted. Real receivers give back what they were sent: values to the bit, histograms bucket by bucket, exemplars."""
+import math
+import struct
+import time
+
+from harness import *
+
+NOW = int(time.time() * 1000) // 1000 * 1000
+KINDS = ["both", "1.0", "silent", "400"]  # gcw receive --misbehave remote_write=...
+TRACE = {"trace_id": "0af7651916cd43dd8448eb211c80319c"}
+
+
+def labels(name):
+    return {"__name__": name, "job": "points"}
+
+
+class Points(Case):
+    """tests/system/points.c sends one point of each kind."""
+
+    def setUp(self):
+        super().setUp()
+        self.program = self.dir / "points"
+        libs = "-lcurl -lprotobuf-c -lsnappy -lz -lm -pthread".split()
+        deflate = subprocess.run(["pkg-config", "--libs", "libdeflate"], capture_output=True, text=True).stdout.split()
+        (self.dir / "gcw.h").symlink_to(ROOT / "plugin/include/gcw.h")
+        subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{self.dir}", str(ROOT / "tests/system/points.c"), "-o",
+                        str(self.program), str(ROOT / "build/libgcw.a"), *libs, *deflate], check=True)
+
+    def points(self, url, protocol, code=0):
+        run = subprocess.run([self.program, url, protocol, str(NOW)], capture_output=True, env=clean_env(), timeout=60)
+        self.assertEqual(run.returncode, code, run.stderr.decode())
+        return json.loads(run.stdout), run.stderr.decode()
+
+    def check_records(self, two):
+        samples = [(r["labels"]["__name__"], r["bits"], r["time_ms"], r.get("start_ms")) for r in self.records("sample")]
+        self.assertEqual(samples, [("pt_counter_total", "4045000000000000", NOW, NOW - 60000 if two else None),
+                                   ("pt_ended", "3ff0000000000000", NOW - 1000, None),
+                                   ("pt_ended", "7ff0000000000002", NOW, None),
+                                   ("pt_minus_zero", "8000000000000000", NOW, None)])
+        exemplar, = self.records("exemplar")
+        self.assertEqual((exemplar["labels"], exemplar["exemplar"], exemplar["value"], exemplar["time_ms"]),
+                         (labels("pt_counter_total"), TRACE, "2.5", NOW - 1000))
+        got = {r["labels"]["__name__"]: r for r in self.records("histogram")}
+        self.assertEqual(list(got), ["pt_int", "pt_float"] + (["pt_custom"] if two else []))
+        h = got["pt_int"]
+        self.assertEqual((h["schema"], h["count"], h["sum"], h["zero_count"], h["zero_threshold"], h["positive"], h["negative"], h.get("start_ms")),
+                         (3, "22", "18.4", "7", "0.001", [[-1, "2"], [0, "1"], [4, "3"]], [[2, "4"], [3, "5"]], NOW - 60000 if two else None))
+        h = got["pt_float"]
+        self.assertEqual((h["float"], h["count"], h["sum"], h["zero_count"], h["reset_hint"], h["positive"]),
+                         (True, "4.75", "-1.5", "1", 3, [[-1, "0.5"], [0, "1.25"], [4, "2"]]))
+        if two:
+            h = got["pt_custom"]
+            self.assertEqual((h["schema"], h["count"], h["positive"], h["custom_values"]),
+                             (-53, "5", [[0, "1"], [1, "2"], [2, "2"]], ["1", "2"]))
+        meta = {r["family"]: (r["metric_type"], r["help"]) for r in self.records("metadata")}
+        self.assertEqual({"pt_counter_total", "pt_int", "pt_float"} - set(meta), set())
+        self.assertEqual(meta["pt_counter_total"], ("counter", "One of a kind."))
+
+    def test_all_that_can_be_said_arrives_whatever_the_receiver_speaks(self):
+        for kind in KINDS:
+            for protocol in ("auto", "1.0"):
+                with self.subTest(receiver=kind, protocol=protocol):
+                    two = kind == "both" and protocol == "auto"
+                    (self.dir / "accepted.ndjson").unlink(missing_ok=True)
+                    base = self.receive("-m", f"remote_write={kind}")
+                    s, said = self.points(base + "/api/v1/push", protocol)
+                    self.assertEqual((s["accepted"], s["delivered"], s["rejected"], s["refused"]), (7, 7 if two else 6, 0 if two else 1, 1), said)
+                    self.assertEqual("2.0 offered again" in said, kind != "both" and protocol == "auto", said)
+                    self.assertEqual("not to be said in remote write 1.0" in said, not two, said)
+                    self.check_records(two)
+
+    def test_2_alone_holds_the_data_for_a_receiver_of_1_until_that_is_updated(self):
+        base = self.receive("-m", "remote_write=1.0")
+        p = subprocess.Popen([GCW, "push", "metrics", "-u", base + "/api/v1/push", "-s", "metrics_protocol=2.0", "-s", "park_probe=100ms",
+                              "--summary", "json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_env())
+        p.stdin.write(b"a 1\n")
+        p.stdin.close()
+        wait_for("two tries", lambda: get_json(base + "/stats")["status"].get("415", 0) >= 2)
+        self.assertEqual(self.records("sample"), [])
+        get(base + "/control", data=b"clear=on")
+        self.assertEqual(p.wait(30), 0, p.stderr.read())
+        self.assertEqual(len(self.records("sample")), 1)
+        p.stdout.close(), p.stderr.close()
+
+    def test_a_backlog_on_disk_in_2_reaches_a_receiver_of_1(self):
+        base = self.receive("-m", "status=503")
+        queue = ["-s", f"queue_dir={self.dir}/queue", "-s", "retry_min=50ms", "-s", "retry_max=100ms"]
+        text = b"".join(b'm{n="%d"} %d\n' % (n, n) for n in range(2000))
+        run = self.gcw("push", "metrics", "-u", base + "/api/v1/push", *queue, "--timeout", "1s", "--summary", "json", stdin=text)
+        self.assertEqual(summary(run)["on_disk"], 2000, run.stderr)
+        listed = self.gcw("queue", "inspect", "--json", self.dir / "queue").stdout.decode()
+        self.assertIn("remote-write-2.0", listed)
+        get(base + "/control", data=b"clear=on")
+        get(base + "/control", data=b"remote_write=silent")
+        run = self.gcw("push", "metrics", "-u", base + "/api/v1/push", *queue, "--summary", "json", stdin=b"")
+        self.assertEqual((run.returncode, summary(run)["delivered"]), (0, 2000), run.stderr)
+        self.assertEqual([float(r["value"]) for r in self.records("sample")], list(map(float, range(2000))))
+
+    # ---- real receivers
+
+    def prometheus(self, binary, *args):
+        port = free_port()
+        (self.dir / "prometheus.yml").write_text("global: {}\n")
+        self.start(binary, f"--config.file={self.dir}/prometheus.yml", f"--storage.tsdb.path={self.dir}/data",
+                   f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver",
+                   "--enable-feature=exemplar-storage,native-histograms", *args)
+        self.base = f"http://127.0.0.1:{port}"
+        wait_for("prometheus", lambda: get(self.base + "/-/ready"))
+        return self.base + "/api/v1/write"
+
+    def query(self, expression):
+        q = urllib.parse.urlencode({"query": expression, "time": NOW / 1000})
+        return get_json(f"{self.base}/api/v1/query?{q}")["data"]["result"]
+
+    def check_prometheus(self, two):
+        self.assertEqual([(r["metric"], r["value"][1]) for r in self.query("pt_counter_total")], [(labels("pt_counter_total"), "42")])
+        self.assertEqual(self.query("pt_ended"), [])  # it has ended
+        self.assertEqual([v for _, v in self.query("pt_ended[1m]")[0]["values"]], ["1"])
+        value, = [float(r["value"][1]) for r in self.query("pt_minus_zero")]
+        self.assertEqual(struct.pack(">d", value), struct.pack(">d", -0.0))
+        q = urllib.parse.urlencode({"query": "pt_counter_total", "start": NOW / 1000 - 100, "end": NOW / 1000 + 100})
+        exemplars, = get_json(f"{self.base}/api/v1/query_exemplars?{q}")["data"]
+        self.assertEqual([(e["labels"], e["value"], round(e["timestamp"] * 1000)) for e in exemplars["exemplars"]], [(TRACE, "2.5", NOW - 1000)])
+        step = 2 ** (2 ** -3)
+        self.histogram("pt_int", 22, 18.4, [(-step ** 3, -step ** 2, 5), (-step ** 2, -step, 4), (-0.001, 0.001, 7), (step ** -2, step ** -1, 2),
+                                            (step ** -1, 1, 1), (step ** 3, step ** 4, 3)])
+        self.histogram("pt_float", 4.75, -1.5, [(-0.001, 0.001, 1), (0.25, 0.5, 0.5), (0.5, 1, 1.25), (8, 16, 2)])
+        if two:
+            self.histogram("pt_custom", 5, 9.5, [(-math.inf, 1, 1), (1, 2, 2), (2, math.inf, 2)])
+
+    def histogram(self, name, count, total, buckets):
+        h = self.query(name)[0]["histogram"][1]
+        self.assertEqual((float(h["count"]), float(h["sum"])), (count, total), name)
+        got = [(float(low), float(high), float(n)) for _, low, high, n in h["buckets"]]
+        self.assertEqual(len(got), len(buckets), (name, got))
+        for (low, high, n), want in zip(got, buckets):
+            self.assertEqual(n, want[2], name)
+            for bound, wanted in ((low, want[0]), (high, want[1])):
+                self.assertTrue(bound == wanted or math.isclose(bound, wanted, rel_tol=1e-12), (name, bound, wanted))
+
+    def test_prometheus_3_gives_back_what_it_was_sent_in_2(self):
+        s, said = self.points(self.prometheus(need("prometheus3")), "auto")
+        self.assertEqual((s["delivered"], s["rejected"], s["requests"]), (7, 0, 1), said)
+        self.check_prometheus(True)
+
+    def test_prometheus_3_gives_back_what_it_was_sent_in_1(self):
+        s, said = self.points(self.prometheus(need("prometheus3")), "1.0")
+        self.assertEqual((s["delivered"], s["rejected"], s["requests"]), (6, 1, 1), said)
+        self.check_prometheus(False)
+
+    def test_prometheus_2_42_loses_nothing_of_what_1_can_say(self):
+        s, said = self.points(self.prometheus(need("prometheus")), "auto")
+        self.assertEqual((s["delivered"], s["rejected"]), (6, 1), said)
+        self.assertIn("2.0 offered again", said)
+        self.check_prometheus(False)
+
+    def test_prometheus_3_counts_exactly_what_it_kept(self):
+        url = self.prometheus(need("prometheus3"))
+        stamp = lambda ms: b" %d\n" % (NOW + ms)
+        run = self.gcw("push", "metrics", "-u", url, "--summary", "json", stdin=b"a 1" + stamp(0))
+        self.assertEqual(run.returncode, 0, run.stderr)
+        text = b"".join(b'b{n="%d"} 1' % n + stamp(0) for n in range(50)) + b"a 2" + stamp(0) + b"a 3" + stamp(-1000) + b"c 1" + stamp(0)
+        run = self.gcw("push", "metrics", "-u", url, "--summary", "json", stdin=text)
+        s = summary(run)
+        self.assertEqual((s["delivered"], s["rejected"]), (51, 2), run.stderr)
+        self.assertEqual(len(self.query('{__name__=~"b|c"}')), 51)
+
+    def test_victoria_metrics_loses_no_sample(self):
+        binary, port = need("victoria-metrics"), free_port()
+        self.start(binary, f"-storageDataPath={self.dir}/vm", f"-httpListenAddr=127.0.0.1:{port}", "-search.latencyOffset=0s")
+        base = f"http://127.0.0.1:{port}"
+        wait_for("victoria-metrics", lambda: get(base + "/health"))
+        text = b"".join(b'vm{n="%d"} %d %d\n' % (n, n, NOW) for n in range(500))
+        run = self.gcw("push", "metrics", "-u", base + "/api/v1/write", "--summary", "json", stdin=text)
+        self.assertEqual((run.returncode, summary(run)["delivered"]), (0, 500), run.stderr)
+        get(base + "/internal/force_flush")
+        rows = get(base + "/api/v1/export?match[]=vm").splitlines()
+        self.assertEqual({(r["metric"]["n"], r["values"][0]) for r in map(json.loads, rows)}, {(str(n), n) for n in range(500)})
+
+
+if __name__ == "__main__":
+    unittest.main()
