@@ -24,7 +24,7 @@ static inline uint8_t *wire_fixed64(uint8_t *p, uint64_t v)
     return p;
 }
 
-static inline uint64_t zigzag(int64_t v) { return (uint64_t)v << 1 ^ (uint64_t)(v >> 63); }
+static inline uint64_t zigzag(int64_t v) { return (uint64_t)v << 1 ^ (v < 0 ? UINT64_MAX : 0); }
 
 /* ---- reading: everything may be nonsense ------------------------------------------------------------------------ */
 
