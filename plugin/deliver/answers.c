@@ -93,6 +93,8 @@ static const struct answer_row rows[] = {
     {BOTH, END_ANSWERED, 425, 425, NULL, SPOKEN_ANY, ACTION_RETRY, "too early", NULL, "RFC 8470"},
     {BOTH, END_ANSWERED, 429, 429, NULL, SPOKEN_ANY, ACTION_ABATE, "rate limited", NULL,
      "Remote-Write 1.0; Loki and Mimir limits"},
+    {METRICS, END_ANSWERED, 400, 499, NULL, SPOKEN_2_UNPROVEN, ACTION_FALL_BACK,
+     "may be a 1.0 receiver's word on a 2.0 request", CHECK_PROTOCOL, "RFC 9110 15.5: 406, 422 for an unknown content"},
     {BOTH, END_ANSWERED, 400, 499, NULL, SPOKEN_ANY, ACTION_REJECT, "refused: never to be sent again", NULL,
      "Remote-Write 1.0"},
     {METRICS, END_ANSWERED, 501, 501, NULL, SPOKEN_ANY, ACTION_PARK, "the URL takes no pushes", CHECK_URL,

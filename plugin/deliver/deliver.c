@@ -271,7 +271,7 @@ void deliver_answer(struct deliver *d, uint32_t route, const struct answer *a, u
     l->attempts++;
     if (sent->protocol == PROTOCOL_RW2 && a->counted)
         offer_proven(d);
-    if (v.action == ACTION_FALL_BACK)
+    if (v.action == ACTION_FALL_BACK || offer_doubtful(d, l, sent, a))
         v.action = no_fall_back(d, l);
     if (PLANTED(trust_silence) && v.action == ACTION_FALL_BACK && a->status < 300)
         v.action = ACTION_DELIVERED;

@@ -67,6 +67,9 @@ void lane_grow(struct lane *l); /* something was taken */
 /* offer.c: remote write 2.0 or 1.0 */
 enum protocol offer_protocol(const struct deliver *d, const struct sealed *head); /* in which the head is sent */
 void offer_proven(struct deliver *d);
+/* Whether a receiver in trouble may be in trouble over 2.0: it never showed that it knows it, and fails again and
+ * again. */
+bool offer_doubtful(const struct deliver *d, const struct lane *l, const struct sealed *sent, const struct answer *a);
 bool offer_refused(struct deliver *d, uint64_t now_ms); /* true if that is news */
 uint64_t offer_run(struct deliver *d, uint64_t now_ms); /* returns when it wants to run again */
 

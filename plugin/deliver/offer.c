@@ -3,6 +3,7 @@
  * not have us change every minute. Nothing is lost either way: what was not understood is sent again. */
 #include "deliver/lane.h"
 
+#define DOUBT_AFTER  3 /* attempts */
 #define HOLD_MOST_MS (UINT64_C(24) * 3600 * 1000)
 
 static bool spoken(const struct deliver *d)
@@ -29,6 +30,13 @@ void offer_proven(struct deliver *d)
 {
     if (d->offer.state == OFFER_OPEN)
         d->offer.state = OFFER_PROVEN;
+}
+
+bool offer_doubtful(const struct deliver *d, const struct lane *l, const struct sealed *sent, const struct answer *a)
+{
+    return d->config.metrics_protocol == METRICS_PROTOCOL_AUTO && d->offer.state != OFFER_PROVEN &&
+           sent->protocol == PROTOCOL_RW2 && a->end == END_ANSWERED && a->status == 500 && !a->counted &&
+           l->attempts >= DOUBT_AFTER;
 }
 
 /* Several routes may have asked at once: one refusal counts. */

@@ -193,6 +193,32 @@ static void test_400_to_the_first_offer_sends_the_same_again_in_1(void **state)
 {
     (void)state;
     fall_back(400);
+    fall_back(406);
+    fall_back(422);
+}
+
+/* A receiver that breaks over a body it does not know says 500, for ever. One that knew 2.0 before is just in trouble.
+ */
+static void test_500_again_and_again_to_the_first_offer_is_tried_in_1(void **state)
+{
+    (void)state;
+    for (int proven = 0; proven < 2; proven++) {
+        struct world *w = world_new(METRICS_PROTOCOL_AUTO);
+        if (proven) {
+            push(w, 0);
+            answer(w, 0, 204, 10);
+        }
+        push(w, 0);
+        for (int i = 0; i < 4; i++) {
+            assert_int_equal(last(w)->protocol, i == 3 && !proven ? PROTOCOL_RW1 : PROTOCOL_RW2);
+            answer(w, 0, 500, -1);
+            w->now += HOUR / 60;
+            run(w);
+        }
+        assert_int_equal(last(w)->protocol, proven ? PROTOCOL_RW2 : PROTOCOL_RW1);
+        assert_int_equal(w->outcome[GCW_REJECTED], 0);
+        world_free(w);
+    }
 }
 
 static void test_400_of_a_proven_receiver_is_a_word_on_the_data(void **state)
@@ -310,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_a_silent_success_sends_the_same_again_in_1),
         cmocka_unit_test(test_415_sends_the_same_again_in_1),
         cmocka_unit_test(test_400_to_the_first_offer_sends_the_same_again_in_1),
+        cmocka_unit_test(test_500_again_and_again_to_the_first_offer_is_tried_in_1),
         cmocka_unit_test(test_400_of_a_proven_receiver_is_a_word_on_the_data),
         cmocka_unit_test(test_2_is_offered_again_ever_more_seldom),
         cmocka_unit_test(test_an_updated_receiver_is_found_out),
