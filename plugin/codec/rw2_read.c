@@ -6,7 +6,7 @@
 static uint32_t symbols_count(const struct buf *raw, bool *broken)
 {
     struct wire w = wire_of(raw->p, raw->n);
-    struct wire_field f;
+    struct wire_field f = {0};
     uint32_t n = 0;
     while (wire_next(&w, &f, broken)) {
         if (f.type != WIRE_BYTES || (f.number != REQUEST_SYMBOLS && f.number != REQUEST_TIMESERIES) ||
@@ -24,12 +24,12 @@ bool symbol_table_read(struct symbol_table *t, const struct buf *raw, bool *nome
     uint32_t n = symbols_count(raw, &broken);
     if (broken || n == 0)
         return false;
-    if (!(t->at = malloc(n * sizeof *t->at))) {
+    if (!(t->at = calloc(n, sizeof *t->at))) {
         *nomem = true;
         return false;
     }
     struct wire w = wire_of(raw->p, raw->n);
-    struct wire_field f;
+    struct wire_field f = {0};
     while (wire_next(&w, &f, &broken))
         if (f.number == REQUEST_SYMBOLS)
             t->at[t->count++] = (uint32_t)(f.start + 1 - raw->p);
@@ -62,7 +62,7 @@ static bool refs_fine(struct wire refs, const struct symbol_table *t)
 
 static bool exemplar_fine(struct wire w, const struct symbol_table *t)
 {
-    struct wire_field f;
+    struct wire_field f = {0};
     bool broken = false;
     while (wire_next(&w, &f, &broken))
         if (f.number == EXEMPLAR_LABELS && (f.type != WIRE_BYTES || !refs_fine(f.bytes, t)))
@@ -72,7 +72,7 @@ static bool exemplar_fine(struct wire w, const struct symbol_table *t)
 
 static bool metadata_fine(struct wire w, const struct symbol_table *t)
 {
-    struct wire_field f;
+    struct wire_field f = {0};
     bool broken = false;
     while (wire_next(&w, &f, &broken)) {
         bool ref = f.number == METADATA_HELP || f.number == METADATA_UNIT;
@@ -84,7 +84,7 @@ static bool metadata_fine(struct wire w, const struct symbol_table *t)
 
 bool entry_read(struct wire series, const struct symbol_table *t, struct entry *e)
 {
-    struct wire_field f;
+    struct wire_field f = {0};
     unsigned points = 0;
     bool broken = false;
     *e = (struct entry){0};

@@ -72,7 +72,7 @@ static void put_refs(struct slicing *s, struct buf *out, uint32_t number, struct
 /* An exemplar or metadata, with what refers to symbols put right. */
 static void put_inner(struct slicing *s, uint32_t number, struct wire w)
 {
-    struct wire_field f;
+    struct wire_field f = {0};
     bool broken = false;
     s->inner.n = 0;
     while (wire_next(&w, &f, &broken))
@@ -87,7 +87,7 @@ static void put_inner(struct slicing *s, uint32_t number, struct wire w)
 
 static void put_entry(struct slicing *s, struct wire series)
 {
-    struct wire_field f;
+    struct wire_field f = {0};
     bool broken = false;
     s->body.n = 0;
     while (wire_next(&series, &f, &broken))
@@ -103,7 +103,7 @@ static void put_entry(struct slicing *s, struct wire series)
 static bool slice_entries(struct slicing *s, const struct buf *raw, struct range *r)
 {
     struct wire w = wire_of(raw->p, raw->n);
-    struct wire_field f;
+    struct wire_field f = {0};
     struct entry e;
     bool broken = false;
     while (wire_next(&w, &f, &broken)) {

@@ -57,7 +57,7 @@ static void block_make(struct transcoding *t, struct wire refs, struct buf *out,
 
 static bool sample_read(struct wire w, struct point *pt)
 {
-    struct wire_field f;
+    struct wire_field f = {0};
     bool broken = false;
     while (wire_next(&w, &f, &broken))
         if (f.number == SAMPLE_VALUE && f.type == WIRE_FIXED64)
@@ -70,7 +70,7 @@ static bool sample_read(struct wire w, struct point *pt)
 /* What both versions share of it; *custom: it has buckets that 1.0 does not know. */
 static bool histogram_read(struct transcoding *t, struct wire w, struct point *pt, bool *custom)
 {
-    struct wire_field f;
+    struct wire_field f = {0};
     bool broken = false;
     t->inner.n = 0;
     while (wire_next(&w, &f, &broken))
@@ -88,7 +88,7 @@ static bool histogram_read(struct transcoding *t, struct wire w, struct point *p
 
 static bool exemplar_read(struct transcoding *t, struct wire w)
 {
-    struct wire_field f;
+    struct wire_field f = {0};
     struct exemplar e = {0};
     struct view unused;
     bool broken = false;
@@ -108,7 +108,7 @@ static bool exemplar_read(struct transcoding *t, struct wire w)
 
 static bool exemplars_read(struct transcoding *t, struct wire series, struct point *pt)
 {
-    struct wire_field f;
+    struct wire_field f = {0};
     bool broken = false, ok = true;
     t->exemplars.n = 0;
     while (ok && wire_next(&series, &f, &broken))
@@ -120,7 +120,7 @@ static bool exemplars_read(struct transcoding *t, struct wire series, struct poi
 
 static void describe(struct transcoding *t, struct range *r, struct wire w, struct view metric)
 {
-    struct wire_field f;
+    struct wire_field f = {0};
     bool broken = false;
     gcw_metric_type type = GCW_TYPE_UNKNOWN;
     struct view help = {"", 0}, unit = {"", 0};
@@ -173,7 +173,7 @@ static bool entry_transcode(struct transcoding *t, struct range *r, struct wire 
 static bool entries_transcode(struct transcoding *t, const struct buf *raw, struct range *r)
 {
     struct wire w = wire_of(raw->p, raw->n);
-    struct wire_field f;
+    struct wire_field f = {0};
     struct entry e;
     bool broken = false;
     while (wire_next(&w, &f, &broken) && !t->nomem) {

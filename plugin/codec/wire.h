@@ -60,9 +60,9 @@ static inline bool wire_number(struct wire *w, uint64_t *v)
 static inline bool wire_next(struct wire *w, struct wire_field *f, bool *broken)
 {
     uint64_t key;
+    *f = (struct wire_field){.start = w->p};
     if (w->p >= w->end || *broken)
         return false;
-    f->start = w->p;
     *broken = true;
     if (!wire_number(w, &key) || key >> 3 == 0 || key > UINT32_MAX)
         return false;
