@@ -282,6 +282,9 @@ class Proxy(NetCase):
                 headers = {k: v for k, v in self.headers.items() if not k.lower().startswith("proxy-")}
                 with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(urllib.request.Request(self.path, body, headers)) as r:
                     self.send_response(r.status)
+                    for name, value in r.headers.items():
+                        if name.lower() not in ("content-length", "transfer-encoding", "connection", "date"):
+                            self.send_header(name, value)
                     self.send_header("Content-Length", "0")
                     self.end_headers()
 
