@@ -88,6 +88,10 @@ void push_malformed(struct push *p, uint64_t line, const char *why, struct view 
 void push_refused(struct push *p, uint64_t line, const char *why);
 bool push_interrupted(void);
 
+/* exemplar.c: a sample of OpenMetrics with its exemplar, as one point; `e` is what the point refers to. */
+struct exposition_sample;
+gcw_point exemplar_point(const struct exposition_sample *s, int64_t time_ms, gcw_exemplar *e);
+
 /* progress.c */
 void progress_start(struct push *p);
 void progress_stop(struct push *p);

@@ -46,14 +46,10 @@ static int set(void *ctx, const struct cli_option *o, const char *arg)
 /* ---- parser to writer ----------------------------------------------------------------------------------------------
  */
 
-/* What the exposition's line has beside the number. */
 static gcw_status exemplar_write(struct metrics *m, const struct exposition_sample *s, gcw_error *err)
 {
-    int64_t time_ms = s->has_time ? s->time_ms : m->now_ms;
-    gcw_exemplar e = {s->exemplar_labels, s->exemplar_label_count, 0,
-                      s->exemplar_has_time ? s->exemplar_time_ms : time_ms};
-    const gcw_point point = {.time_ms = time_ms, .value_bits = s->value_bits, .exemplars = &e, .exemplar_count = 1};
-    memcpy(&e.value, &s->exemplar_bits, sizeof e.value);
+    gcw_exemplar e;
+    const gcw_point point = exemplar_point(s, s->has_time ? s->time_ms : m->now_ms, &e);
     return gcw_point_write(m->push.writer, s->labels, s->count, &point, NULL, err);
 }
 

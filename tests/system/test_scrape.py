@@ -52,6 +52,22 @@ class Scrape(Case):
         self.assertEqual(len({ms for *_, ms in got}), 1)
         self.assertTrue(all(before - 3 <= ms <= after + 3 for *_, ms in got))
 
+    def test_exemplars_of_openmetrics_arrive_with_their_samples(self):
+        page = ('# TYPE c counter\nc_total{a="1"} 7 # {trace_id="ab12"} 2.5 1700000000.5\nc_total{a="2"} 8 # {trace_id="cd"} 3\n# EOF\n')
+        e = self.exporter(page, "application/openmetrics-text; version=1.0.0; charset=utf-8")
+        for protocol in ("1.0", "2.0"):
+            url = self.receive() + "/api/v1/push"
+            run = self.gcw("push", "metrics", "--url", url, "--scrape", e.url, *EVERY, "--scrapes", 1, "--set",
+                           f"metrics_protocol={protocol}", "--set", "metrics_exemplars=on")
+            self.assertEqual(run.returncode, 0, run.stderr)
+            got = {r["labels"]["a"]: r for r in self.records("exemplar")}
+            stamp, = {r["time_ms"] for r in self.records("sample") if r["labels"]["__name__"] == "c_total" and float(r["value"]) > 0}
+            self.assertEqual((got["1"]["exemplar"], got["1"]["value"], got["1"]["time_ms"]), ({"trace_id": "ab12"}, "2.5", 1700000000500))
+            self.assertEqual((got["2"]["exemplar"], got["2"]["value"], got["2"]["time_ms"]), ({"trace_id": "cd"}, "3", stamp))
+            self.receiver.terminate()
+            self.receiver.wait()
+            self.accepted.unlink()
+
     def test_reports_tell_of_each_scrape(self):
         e, sink = self.exporter(lambda n: "a 1\nb 2\n" + ("c 3\n" if n > 1 else "")), self.sink()
         got = self.scrape(sink, f"node={e.url}", rounds=2, args=("--keep-series",))

@@ -47,6 +47,19 @@ static gcw_status append_bits(gcw_series *s, uint64_t bits, int64_t time_ms)
     return status;
 }
 
+static gcw_status append_sample(gcw_series *series, const struct exposition_sample *s, int64_t time_ms)
+{
+    gcw_exemplar e;
+    gcw_status status;
+    if (!s->has_exemplar)
+        return append_bits(series, s->value_bits, time_ms);
+    const gcw_point point = exemplar_point(s, time_ms, &e);
+    do
+        status = gcw_point_append(series, &point, NULL, NULL);
+    while (status == GCW_ERR_TIMEOUT && !push_interrupted());
+    return status;
+}
+
 /* Samples of ours: what the policy of a full budget does to them is counted by the writer. */
 static void append_report(struct target *t, enum report r, double value)
 {
@@ -155,7 +168,7 @@ static void on_sample(void *ctx, const struct exposition_sample *s)
     }
     series->own_time = own_time;
     series->ended = false;
-    gcw_status status = append_bits(series->handle, s->value_bits, own_time ? s->time_ms : t->stamp_ms);
+    gcw_status status = append_sample(series->handle, s, own_time ? s->time_ms : t->stamp_ms);
     if (status == GCW_OK || status == GCW_ERR_DROPPED)
         t->kept++;
     else
