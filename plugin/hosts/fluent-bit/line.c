@@ -38,13 +38,6 @@ struct walk {
     struct frame frames[LINE_DEPTH_MAX];
 };
 
-#define TRY(expr)                                                                                                      \
-    do {                                                                                                               \
-        enum line_status try_status = (expr);                                                                          \
-        if (try_status != LINE_OK)                                                                                     \
-            return try_status;                                                                                         \
-    } while (0)
-
 static inline bool byte_put(struct buf *out, char c)
 {
     if (!buf_reserve(out, 1))
@@ -163,7 +156,7 @@ static enum line_status frame_close(struct walk *w)
 {
     struct frame *f = &w->frames[--w->depth];
     if (f->twice)
-        TRY(stored(keys_drop_twice(w->line, w->out, f->first_key)));
+        LINE_TRY(stored(keys_drop_twice(w->line, w->out, f->first_key)));
     w->line->key_count = f->first_key;
     return stored(buf_puts(w->out, f->map ? w->style->map_close : w->style->array_close));
 }
@@ -197,8 +190,8 @@ static enum line_status odd_key_put(struct walk *w, const struct msgpack_value *
         return stored(buf_puts(w->out, key->type == MSGPACK_MAP ? "\"{}\"" : "\"[]\""));
     }
     size_t start = w->out->n;
-    TRY(stored(byte_put(w->out, '"')));
-    TRY(scalar_put(w, key));
+    LINE_TRY(stored(byte_put(w->out, '"')));
+    LINE_TRY(scalar_put(w, key));
     if (w->out->p[start + 1] == '"') { /* it was quoted itself */
         memmove(w->out->p + start, w->out->p + start + 1, w->out->n - start - 1);
         w->out->n--;
@@ -238,7 +231,7 @@ static enum line_status pair_put(struct walk *w, struct frame *f)
         return LINE_NOMEM;
     if (w->style->json && !keys_add(w->line, text ? v.bytes : view_make(NULL, 0), at))
         return LINE_NOMEM;
-    TRY(text ? key_put(w, f, v.bytes, hash) : odd_key_put(w, &v));
+    LINE_TRY(text ? key_put(w, f, v.bytes, hash) : odd_key_put(w, &v));
     if (!byte_put(w->out, w->style->colon))
         return LINE_NOMEM;
     return msgpack_next(w->m, &v) ? value_put(w, &v, node) : LINE_DAMAGED;
@@ -267,9 +260,9 @@ static enum line_status walk_value(struct walk *w, const struct msgpack_value *h
 {
     w->depth = 0;
     w->line->key_count = 0;
-    TRY(value_put(w, head, node));
+    LINE_TRY(value_put(w, head, node));
     while (w->depth > 0)
-        TRY(w->frames[w->depth - 1].left > 0 ? member_put(w) : frame_close(w));
+        LINE_TRY(w->frames[w->depth - 1].left > 0 ? member_put(w) : frame_close(w));
     return LINE_OK;
 }
 
@@ -308,7 +301,7 @@ static bool single_member(const struct line_rules *rules, const struct msgpack_v
 static enum line_status json_line(struct walk *w, const struct msgpack_value *head, const struct path *node,
                                   struct view *text)
 {
-    TRY(walk_value(w, head, node));
+    LINE_TRY(walk_value(w, head, node));
     *text = buf_view(w->out);
     return LINE_OK;
 }
@@ -328,7 +321,7 @@ static enum line_status pair_value(struct walk *w, const struct msgpack_value *h
     l->nested.n = 0;
     enum line_status status = walk_value(w, head, node);
     w->out = &l->out;
-    TRY(status);
+    LINE_TRY(status);
     struct view inner = view_make((const char *)l->nested.p + 1, l->nested.n - 2); /* without its quotes */
     return stored(text_quoted(&l->out, inner, false, l->nested.p + l->nested.n));
 }
@@ -363,15 +356,16 @@ static enum line_status pairs_line(struct walk *w, const struct msgpack_value *h
         bool word = v.type == MSGPACK_STR; /* the host leaves out other keys too */
         const struct path *node = record && word ? path_of_top_key(w->paths, v.bytes) : NULL;
         if (!word || (node && node->removed)) {
-            TRY(value_drop(w, node, node != NULL));
+            LINE_TRY(value_drop(w, node, node != NULL));
             continue;
         }
         if (node && !value_capture(w, node))
             return LINE_DAMAGED;
-        TRY(stored((l->out.n == 0 || byte_put(&l->out, ' ')) && pair_key(&l->out, v.bytes) && byte_put(&l->out, '=')));
+        LINE_TRY(
+            stored((l->out.n == 0 || byte_put(&l->out, ' ')) && pair_key(&l->out, v.bytes) && byte_put(&l->out, '=')));
         if (!msgpack_next(w->m, &v))
             return LINE_DAMAGED;
-        TRY(pair_value(w, &v, node));
+        LINE_TRY(pair_value(w, &v, node));
     }
     *text = buf_view(&l->out);
     return LINE_OK;
@@ -391,7 +385,7 @@ static enum line_status single_line(struct walk *w, const struct line_rules *rul
     w->m = value;
     if (rules->format == LINE_JSON)
         return json_line(w, &v, node, text);
-    TRY(pair_value(w, &v, node));
+    LINE_TRY(pair_value(w, &v, node));
     *text = buf_view(&w->line->out);
     return LINE_OK;
 }

@@ -33,6 +33,13 @@ struct line {
 };
 
 enum line_status { LINE_OK, LINE_DAMAGED, LINE_NOMEM };
+/* Ends the function, too, if that did not go well. */
+#define LINE_TRY(expr)                                                                                                 \
+    do {                                                                                                               \
+        enum line_status try_status = (expr);                                                                          \
+        if (try_status != LINE_OK)                                                                                     \
+            return try_status;                                                                                         \
+    } while (0)
 
 /* Writes the value at *m, which moves behind it, and fills the slots of the paths. *text is valid until the next call,
  * and as long as the chunk. */

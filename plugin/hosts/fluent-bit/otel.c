@@ -5,13 +5,6 @@
 
 #define NESTED_MAX 8 /* attributes in attributes; what is deeper is JSON */
 
-#define TRY(expr)                                                                                                      \
-    do {                                                                                                               \
-        enum line_status try_status = (expr);                                                                          \
-        if (try_status != LINE_OK)                                                                                     \
-            return try_status;                                                                                         \
-    } while (0)
-
 static enum line_status stored(bool ok) { return ok ? LINE_OK : LINE_NOMEM; }
 
 struct msgpack map_value(struct msgpack map, const char *key)
@@ -44,7 +37,7 @@ static enum line_status value_take(struct pairs *pairs, struct line *line, struc
         return LINE_OK;
     }
     size_t start = pairs->text.n;
-    TRY(line_value(line, false, m, &pairs->text));
+    LINE_TRY(line_value(line, false, m, &pairs->text));
     *out = piece_since(pairs, start);
     return LINE_OK;
 }
@@ -97,14 +90,14 @@ static enum line_status flat_add(struct pairs *pairs, struct line *line, struct 
                 return LINE_DAMAGED;
             continue;
         }
-        TRY(way_make(pairs, prefix, key.bytes, &way));
+        LINE_TRY(way_make(pairs, prefix, key.bytes, &way));
         if (value.type == MSGPACK_MAP && depth < NESTED_MAX) {
-            TRY(flat_add(pairs, line, way, depth + 1, m));
+            LINE_TRY(flat_add(pairs, line, way, depth + 1, m));
             continue;
         }
-        TRY(name_make(pairs, way, &name));
-        TRY(value_take(pairs, line, m, &text));
-        TRY(stored(text.n == 0 || name.n == 0 || pairs_add(pairs, name, text)));
+        LINE_TRY(name_make(pairs, way, &name));
+        LINE_TRY(value_take(pairs, line, m, &text));
+        LINE_TRY(stored(text.n == 0 || name.n == 0 || pairs_add(pairs, name, text)));
     }
     return LINE_OK;
 }
@@ -156,7 +149,7 @@ static enum line_status field_add(struct pairs *pairs, struct line *line, const 
                    (v.type == MSGPACK_BIN && f->kind == FIELD_ID && all_zero(v.bytes));
     if (nothing)
         return msgpack_skip(m) ? LINE_OK : LINE_DAMAGED;
-    TRY(value_take(pairs, line, m, &text));
+    LINE_TRY(value_take(pairs, line, m, &text));
     return stored(text.n == 0 || pairs_add(pairs, piece_of(view_of(f->name)), text));
 }
 
@@ -173,7 +166,7 @@ static enum line_status fields_add(struct pairs *pairs, struct line *line, const
         while (k < count && !(key.type == MSGPACK_STR && view_is(key.bytes, fields[k].key)))
             k++;
         if (k < count)
-            TRY(field_add(pairs, line, &fields[k], &m));
+            LINE_TRY(field_add(pairs, line, &fields[k], &m));
         else if (!msgpack_skip(&m))
             return LINE_DAMAGED;
     }
@@ -204,8 +197,8 @@ static enum line_status group_pairs(struct otel_group *g, struct line *line)
 {
     struct msgpack m = g->resource;
     if (!msgpack_at_end(&m))
-        TRY(flat_add(&g->pairs, line, (struct piece){0}, 0, &m));
-    TRY(fields_add(&g->pairs, line, scope_fields, ARRAY_LEN(scope_fields), g->scope));
+        LINE_TRY(flat_add(&g->pairs, line, (struct piece){0}, 0, &m));
+    LINE_TRY(fields_add(&g->pairs, line, scope_fields, ARRAY_LEN(scope_fields), g->scope));
     pairs_settle(&g->pairs);
     return LINE_OK;
 }
