@@ -181,4 +181,19 @@ bool fingerprint_has(struct fingerprints *f, uint64_t fp);
 bool fingerprint_add(struct fingerprints *f, uint64_t fp); /* one that is not in it; false = out of memory */
 void fingerprints_free(struct fingerprints *f);
 
+/* ---- le.c: bucket bounds and quantiles as label text --------------------------------------------------------------
+ */
+
+/* Receivers compare the text of a label, not the number: the same bound must come out the same, whoever sent it. */
+enum le_format {
+    LE_SHORTEST,    /* the fewest digits that read back as the same double: "0.1", "1", "1000000"; as Prometheus writes
+                       it for OTLP, and what client libraries expose, large numbers apart */
+    LE_OPENMETRICS, /* "0.1", "1.0", "1e+06": what Prometheus 3 and Alloy make of what they scrape */
+    LE_FLUENT_BIT,  /* printf's "%.17g", as Fluent Bit's own output: "0.10000000000000001", "1", "1000000" */
+    LE_FORMATS
+};
+#define LE_MAX 32
+/* Writes v at out (LE_MAX bytes, terminated) and returns the length. */
+size_t le_text(char *out, double v, enum le_format format);
+
 #endif

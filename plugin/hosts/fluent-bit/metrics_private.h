@@ -7,9 +7,9 @@
 
 #include "hosts/fluent-bit/cmetrics.h"
 #include "hosts/fluent-bit/keyed.h"
-#include "hosts/fluent-bit/le.h"
 #include "hosts/fluent-bit/metrics.h"
 #include "hosts/fluent-bit/metrics_exp.h"
+#include "model/model.h"
 
 enum sample_time { TIME_AUTO, TIME_SOURCE, TIME_NEWEST };
 enum delta_policy { DELTA_CUMULATIVE, DELTA_KEEP };

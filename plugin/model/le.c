@@ -1,5 +1,6 @@
-/* See le.h. The C library finds the digits; where the point stands is ours, so that no locale gets into a label. */
-#include "hosts/fluent-bit/le.h"
+/* Doubles as label text. The C library finds the digits; where the point stands is ours, so that no locale gets into a
+ * label. */
+#include "model/model.h"
 
 #include <math.h>
 #include <stdbool.h>
