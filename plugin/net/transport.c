@@ -446,7 +446,8 @@ static gcw_status open_parts(struct transport *t, const struct net_config *c, gc
         t->endpoint[i].local = url_is_local(t->endpoint[i].url);
         t->endpoint[i].tls = strncasecmp(t->endpoint[i].url, "https:", 6) == 0;
     }
-    return (t->credentials = credentials_new(c, &t->log, err)) ? GCW_OK : GCW_ERR_INVALID;
+    const struct secret_source token = {"token_file", c->token_file, c->token, false, c->token_check_ms};
+    return (t->credentials = credentials_new(&token, &t->log, err)) ? GCW_OK : GCW_ERR_INVALID;
 }
 
 struct transport *transport_new(const struct net_config *c, const struct logger *log, gcw_error *err)
