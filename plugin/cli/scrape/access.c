@@ -70,6 +70,17 @@ static const char *refused_hint(CURL *easy, const struct target_settings *t)
                     : ": it does not take what token_file holds";
 }
 
+/* One state, though libcurl meets it in the one way or the other: the connection broke off. A client certificate that
+ * is not taken shows as that. */
+static CURLcode kind_of(CURLcode code)
+{
+    static const CURLcode broke[] = {CURLE_SSL_CONNECT_ERROR, CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR};
+    for (size_t i = 0; i < ARRAY_LEN(broke); i++)
+        if (code == broke[i])
+            return CURLE_RECV_ERROR;
+    return code;
+}
+
 unsigned access_trouble(CURL *easy, CURLcode code, const char *detail, const struct target_settings *t, char *out,
                         size_t cap)
 {
@@ -78,7 +89,7 @@ unsigned access_trouble(CURL *easy, CURLcode code, const char *detail, const str
     *out = 0;
     if (code != CURLE_OK) {
         snprintf(out, cap, "%s%s", *detail ? detail : curl_easy_strerror(code), tls_hint(easy, code, t));
-        return 1000 + (unsigned)code;
+        return 1000 + (unsigned)kind_of(code);
     }
     if (status == 200)
         return 0;

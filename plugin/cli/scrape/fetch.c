@@ -183,33 +183,3 @@ struct fetched fetch_result(const struct fetch *x)
         return (struct fetched){.trouble = x->trouble, .kind = x->kind};
     return (struct fetched){.body = buf_view(&x->body), .format = format_of(x)};
 }
-
-char *url_instance(const char *url, gcw_error *err)
-{
-    CURLU *u = curl_url();
-    char *scheme = NULL, *host = NULL, *port = NULL, *user = NULL, *out = NULL;
-    CURLUcode bad = u ? curl_url_set(u, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY;
-    if (bad == CURLUE_OK)
-        bad = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
-    if (bad == CURLUE_OK)
-        bad = curl_url_get(u, CURLUPART_HOST, &host, 0);
-    if (bad == CURLUE_OK)
-        bad = curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
-    if (bad != CURLUE_OK)
-        error_set(err, GCW_ERR_INVALID, "\"%.200s\" is no http or https URL: %s", url, curl_url_strerror(bad));
-    else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
-        error_set(err, GCW_ERR_INVALID, "\"%.200s\" is no http or https URL", url);
-    else if (curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK)
-        error_set(err, GCW_ERR_INVALID,
-                  "a URL with a user in it (host %.100s), for all to read; what it wants is user and password_file: "
-                  "--scrape-user and --scrape-password-file, or on its line in a file of --targets",
-                  host);
-    else if (asprintf(&out, "%s:%s", host, port) < 0)
-        out = NULL, error_set(err, GCW_ERR_NOMEM, "out of memory");
-    curl_free(scheme);
-    curl_free(host);
-    curl_free(port);
-    curl_free(user);
-    curl_url_cleanup(u);
-    return out;
-}

@@ -3,6 +3,38 @@
 
 #include "cli/scrape/targets.h"
 
+char *url_instance(const char *url, gcw_error *err)
+{
+    CURLU *u = curl_url();
+    char *scheme = NULL, *host = NULL, *port = NULL, *user = NULL, *out = NULL;
+    CURLUcode bad = u ? curl_url_set(u, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY;
+    if (bad == CURLUE_OK)
+        bad = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
+    if (bad == CURLUE_OK)
+        bad = curl_url_get(u, CURLUPART_HOST, &host, 0);
+    if (bad == CURLUE_OK)
+        bad = curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
+    const char *shown = strchr(url, '@') ? "what has an @ in it" : url; /* a password may stand before it */
+    if (bad != CURLUE_OK)
+        error_set(err, GCW_ERR_INVALID, "\"%.200s\" is no http or https URL: %s", shown, curl_url_strerror(bad));
+    else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
+        error_set(err, GCW_ERR_INVALID, "\"%.200s\" is no http or https URL", shown);
+    else if (curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK ||
+             curl_url_get(u, CURLUPART_PASSWORD, &user, 0) == CURLUE_OK)
+        error_set(err, GCW_ERR_INVALID,
+                  "a URL with a user in it (host %.100s), for all to read; what it wants is user and password_file: "
+                  "--scrape-user and --scrape-password-file, or on its line in a file of --targets",
+                  host);
+    else if (asprintf(&out, "%s:%s", host, port) < 0)
+        out = NULL, error_set(err, GCW_ERR_NOMEM, "out of memory");
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(port);
+    curl_free(user);
+    curl_url_cleanup(u);
+    return out;
+}
+
 /* ---- what belongs together ----------------------------------------------------------------------------------------
  */
 
@@ -159,7 +191,8 @@ static gcw_status pairs_read(struct target_settings *t, struct view *line, struc
         struct view pair = buf_view(word);
         const char *eq = pair.n ? memchr(pair.p, '=', pair.n) : NULL;
         if (!eq || eq == pair.p)
-            return error_set(err, GCW_ERR_INVALID, "\"%.*s\": KEY=VALUE is wanted; values with blanks in double quotes",
+            return error_set(err, GCW_ERR_INVALID,
+                             "\"%.*s\": KEY=VALUE is wanted behind the URL; values with blanks in double quotes",
                              VIEW_ARG(pair));
         size_t n = (size_t)(eq - pair.p);
         status = target_settings_put(t, view_make(pair.p, n), view_make(eq + 1, pair.n - n - 1), err);
