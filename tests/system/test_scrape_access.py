@@ -270,7 +270,7 @@ class Tls(Access):
         self.assertEqual({job for job, up in self.ups().items() if up[0] == 1}, {"good", "blind", "blind2"})
         lines = [line for line in err.splitlines() if "scrape failed" in line]
         self.assertEqual(len(lines), 6, err)
-        for words in ("nothing in ca_file vouches for it", "ca_file says whom to trust", "subject name", "expired", "see ca_file"):
+        for words in ("nothing in ca_file vouches for it", "ca_file can name what to trust", "subject name", "expired", "see ca_file"):
             self.assertEqual(sum(words in line for line in lines), 1, (words, err))
         self.assertEqual(sum(f"https://{plain.address}/" in line and "SSL" in line for line in lines), 1, err)
         self.assertEqual(err.count("certificates are not checked"), 1)

@@ -52,7 +52,7 @@ static const char *tls_hint(CURL *easy, CURLcode code, const struct target_setti
     long verified = 0;
     curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &verified);
     if (code == CURLE_PEER_FAILED_VERIFICATION && verified >= UNTRUSTED_FIRST && verified <= UNTRUSTED_LAST)
-        return *t->ca_file ? "; nothing in ca_file vouches for it" : "; ca_file says whom to trust beside the system";
+        return *t->ca_file ? "; nothing in ca_file vouches for it" : "; ca_file can name what to trust";
     if (code == CURLE_SSL_CACERT_BADFILE)
         return *t->ca_file ? "; see ca_file" : "";
     return code == CURLE_SSL_CERTPROBLEM ? "; see cert_file and key_file" : "";

@@ -23,6 +23,8 @@ static void *field_of(const struct target_settings *t, const struct row *row)
     return (char *)(uintptr_t)t + row->offset;
 }
 
+static char *copy_of(struct view v) { return strndup(v.n ? v.p : "", v.n); }
+
 /* ---- life ---------------------------------------------------------------------------------------------------------
  */
 
@@ -42,7 +44,7 @@ struct target_settings *target_settings_new(const struct target_settings *defaul
     if (!t)
         return NULL;
     *t = *defaults;
-    bool ok = (t->url = strndup(url.p, url.n));
+    bool ok = (t->url = copy_of(url));
     for (size_t i = 0; i < KEY_COUNT; i++) {
         char **field = field_of(t, &rows[i]);
         if (rows[i].kind == TEXT)
@@ -76,8 +78,6 @@ void target_settings_free(struct target_settings *t)
     target_settings_wipe(t);
     free(t);
 }
-
-void target_settings_clear(char **field) { **field = 0; }
 
 bool target_settings_equal(const struct target_settings *a, const struct target_settings *b)
 {
@@ -121,7 +121,7 @@ static gcw_status row_set(struct target_settings *t, const struct row *row, stru
     if (!good)
         return error_set(err, GCW_ERR_INVALID, "\"%.*s\" is not allowed: %s", VIEW_ARG(value), row->allowed);
     if (row->kind == TEXT) {
-        char *copy = strndup(value.p, value.n);
+        char *copy = copy_of(value);
         if (!copy)
             return error_set(err, GCW_ERR_NOMEM, "out of memory");
         free(*(char **)field);
@@ -166,7 +166,7 @@ bool target_label_add(struct target_settings *t, struct view name, struct view v
         return false;
     t->labels = more;
     struct target_label *l = &more[t->label_count];
-    *l = (struct target_label){strndup(name.p, name.n), strndup(value.p, value.n)};
+    *l = (struct target_label){copy_of(name), copy_of(value)};
     t->label_count += l->name && l->value;
     if (l->name && l->value)
         return true;
@@ -178,12 +178,12 @@ bool target_label_add(struct target_settings *t, struct view name, struct view v
 static gcw_status label_put(struct target_settings *t, struct view name, struct view value, gcw_error *err)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
-    bool good = name.n > 0 && !(name.p[0] >= '0' && name.p[0] <= '9') && !view_starts(name, "__");
+    bool good = name.n > 0 && name.n <= 100 && !(name.p[0] >= '0' && name.p[0] <= '9') && !view_starts(name, "__");
     for (size_t i = 0; i < name.n && good; i++)
         good = name.p[i] && strchr(letters, name.p[i]);
     if (!good)
         return error_set(err, GCW_ERR_INVALID,
-                         "label.%.*s: a label's name is letters, digits and _, no digit or two _ in front",
+                         "label.%.*s: a label's name is up to 100 letters, digits and _, no digit or two _ in front",
                          VIEW_ARG(name));
     if (view_is(name, "job"))
         return error_set(err, GCW_ERR_INVALID, "label.job: the key for that is job");

@@ -49,11 +49,11 @@ static void defaults_yield(struct target_settings *t)
     const bool user = own(t, KEY_user, t->user) || own(t, KEY_password_file, t->password_file),
                token = own(t, KEY_token_file, t->token_file);
     if (user && !token)
-        target_settings_clear(&t->token_file);
+        t->token_file[0] = 0;
     if (token && !own(t, KEY_user, t->user))
-        target_settings_clear(&t->user);
+        t->user[0] = 0;
     if (token && !own(t, KEY_password_file, t->password_file))
-        target_settings_clear(&t->password_file);
+        t->password_file[0] = 0;
 }
 
 static gcw_status credentials_check(const struct target_settings *t, gcw_error *err)

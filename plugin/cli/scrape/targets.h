@@ -56,7 +56,7 @@ enum target_key {
 
 /* Their rows in the command's option table. */
 #define TARGET_OPTION(key, option, kind, arg, field, least, most, allowed, help)                                       \
-    , { option, 0, arg, "Every target; the key in brackets, in a file of --targets, is for one", help " [" key "]" }
+    , { option, 0, arg, "Every target, or one alone by the key in brackets, in a file of --targets", help " [" key "]" }
 
 struct target_label {
     char *name, *value;
@@ -92,8 +92,6 @@ bool target_label_add(struct target_settings *t, struct view name, struct view v
 /* The value of its label; NULL = has none. */
 const char *target_label_value(const struct target_settings *t, struct view name);
 bool target_settings_equal(const struct target_settings *a, const struct target_settings *b);
-/* Sets aside text of a default. */
-void target_settings_clear(char **field);
 
 /* ---- secrets.c: each file once, however many targets show it; a pipe could not be read twice --------------------- */
 
