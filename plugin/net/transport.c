@@ -183,8 +183,10 @@ static void easy_setup(struct transport *t, struct transfer *x)
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, t->tls_verify ? 1L : 0L);
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, t->tls_verify ? 2L : 0L);
     curl_easy_setopt(e, CURLOPT_USERAGENT, t->agent);
-    if (*t->ca_file)
+    if (*t->ca_file) {
         curl_easy_setopt(e, CURLOPT_CAINFO, t->ca_file);
+        curl_easy_setopt(e, CURLOPT_CAPATH, NULL); /* else libcurl trusts the system's folder beside it */
+    }
     if (*t->client_cert) {
         curl_easy_setopt(e, CURLOPT_SSLCERT, t->client_cert);
         curl_easy_setopt(e, CURLOPT_SSLKEY, t->client_key);

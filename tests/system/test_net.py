@@ -106,6 +106,14 @@ class Tls(NetCase):
         self.assertIn(b"nonsense.crt", run.stderr)
         self.assertEqual(self.access(), [])
 
+    def test_ca_file_is_trusted_instead_of_the_systems_certificates(self):
+        self.authority(), self.certificate("server")
+        port, = self.nginx(self.receiver(), [""])
+        run = self.push(port, "--set", f"ca_file={self.dir}/ca.crt", "--set", "trace=on", "--verbose")
+        self.delivered(run, 1)
+        self.assertIn(f"CAfile: {self.dir}/ca.crt".encode(), run.stderr)
+        self.assertIn(b"CApath: none", run.stderr)
+
     def test_client_certificate(self):
         """The one that is asked for opens the door; without it, or with a wrong one, the data is kept, not taken for refused."""
         self.authority(), self.authority("other")
