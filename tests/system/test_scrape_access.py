@@ -158,6 +158,14 @@ class Settings(Access):
             self.assertIn(words, self.scrape(*args, code=2))
         self.assertEqual((t.paths, self.sink.requests), ([], []))
 
+    def test_the_example_of_a_file_is_good(self):
+        text = (ROOT / "plugin/cli/scrape/examples/targets").read_text().replace("/etc/gcw", str(self.dir))
+        for name in ("router.password", "plant.token", "ca.crt", "client.crt", "client.key"):
+            self.put(name, "something")
+        self.put("example", text)
+        err = self.scrape("--targets", self.dir / "example", "--targets", self.targets("nonsense"), code=2)
+        self.assertIn("targets:1: \"nonsense\" is no http or https URL", err)  # the first file was through by then
+
     def test_help_and_man_page_name_every_key(self):
         text = self.gcw("push", "metrics", "--help").stdout.decode()
         page = self.gcw("help", "man", "gcw").stdout.decode().replace("\\", "")
