@@ -29,7 +29,8 @@ static struct secret_file *secret_open(struct secrets *s, const char *key, const
     f->owner = s;
     f->key = key;
     f->next = s->first;
-    return s->first = f;
+    s->first = f;
+    return f;
 }
 
 struct secret_file *secret_take(struct secrets *s, const char *key, const char *path, gcw_error *err)
