@@ -248,33 +248,12 @@ const struct option_row *option_find(struct view name)
     return NULL;
 }
 
-#define NAME_MAX_LEN 64
-
-/* Levenshtein distance, over at most NAME_MAX_LEN bytes of each. */
-static size_t distance(struct view a, struct view b)
-{
-    size_t row[NAME_MAX_LEN + 1];
-    a.n = MIN(a.n, (size_t)NAME_MAX_LEN), b.n = MIN(b.n, (size_t)NAME_MAX_LEN);
-    for (size_t k = 0; k <= b.n; k++)
-        row[k] = k;
-    for (size_t i = 1; i <= a.n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t k = 1; k <= b.n; k++) {
-            size_t replaced = diagonal + (a.p[i - 1] != b.p[k - 1]);
-            diagonal = row[k];
-            row[k] = MIN(replaced, MIN(row[k], row[k - 1]) + 1);
-        }
-    }
-    return row[b.n];
-}
-
 const char *option_nearest(struct view name)
 {
     const char *nearest = "";
     size_t least = SIZE_MAX;
     for (size_t i = 0; i < option_row_count; i++) {
-        size_t d = distance(name, view_of(option_rows[i].shown.name));
+        size_t d = text_distance(name, view_of(option_rows[i].shown.name));
         if (d < least)
             least = d, nearest = option_rows[i].shown.name;
     }

@@ -106,6 +106,22 @@ class Case(unittest.TestCase):
         with open(self.accepted) as f:
             return [r for r in map(json.loads, f) if r["type"] == kind]
 
+    def openssl(self, *args):
+        subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True, cwd=self.dir)
+
+    def authority(self, name="ca"):
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-out",
+                     f"{name}.crt", "-days", "2", "-subj", f"/CN={name}", "-addext", "basicConstraints=critical,CA:TRUE")
+        return self.dir / f"{name}.crt"
+
+    def certificate(self, name, ca="ca", alt="IP:127.0.0.1", days=2):
+        """Signed by `ca`, or by itself; days=-1: it has run out."""
+        (self.dir / "extensions").write_text(f"subjectAltName={alt}\n")
+        self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
+                     "-subj", f"/CN={name}")
+        signed = ("-CA", f"{ca}.crt", "-CAkey", f"{ca}.key") if ca else ("-signkey", f"{name}.key")
+        self.openssl("x509", "-req", "-in", f"{name}.csr", *signed, "-days", days, "-extfile", "extensions", "-out", f"{name}.crt")
+
     def token_file(self, token=TOKEN):
         path = self.dir / "token"
         path.write_text(token + "\n")

@@ -18,17 +18,17 @@ static const gcw_metadata reports[REPORTS] = {
 struct target {
     const struct scrape_options *options;
     struct push *push;
-    const char *url;
-    char *job, *instance;
+    struct target_settings *settings;
     struct fetch *fetch;
     struct series_cache *series;
     gcw_series *report[REPORTS];
     gcw_label *labels; /* scratch of one series */
     size_t label_cap;
-    char renamed[2][128];
+    char renamed[TARGET_LABELS][128];
 
     uint64_t offset_ms, due_ms, started_us;
-    bool flying, failing;
+    bool flying;
+    unsigned failing; /* the kind of trouble; 0 = none */
 
     uint64_t scrape; /* number of the one at hand, from 1 */
     int64_t stamp_ms;
@@ -94,11 +94,11 @@ static size_t label_at(const gcw_label *labels, size_t count, struct view name)
     return count;
 }
 
-/* Adds job or instance. A label of the sample with that name wins, or goes by another one. */
+/* Adds a label of the target. A label of the sample with that name wins, or goes by another one. */
 static void label_set(struct target *t, size_t *count, const char *name, const char *value, char renamed[128])
 {
     size_t at = label_at(t->labels, *count, view_of(name));
-    if (at < *count && t->options->honor_labels)
+    if (at < *count && t->settings->honor_labels)
         return;
     if (at < *count) {
         snprintf(renamed, 128, "exported_%s", name);
@@ -114,19 +114,20 @@ static void label_set(struct target *t, size_t *count, const char *name, const c
 
 static gcw_series *series_open(struct target *t, const struct exposition_sample *s, gcw_error *err)
 {
-    size_t count = s->count;
-    if (t->label_cap < count + 2) {
-        gcw_label *more = realloc(t->labels, (count + 2) * sizeof *more);
+    const struct target_settings *own = t->settings;
+    size_t count = s->count, most = count + own->label_count;
+    if (t->label_cap < most) {
+        gcw_label *more = realloc(t->labels, most * sizeof *more);
         if (!more) {
             error_set(err, GCW_ERR_NOMEM, "out of memory");
             return NULL;
         }
         t->labels = more;
-        t->label_cap = count + 2;
+        t->label_cap = most;
     }
     memcpy(t->labels, s->labels, count * sizeof *t->labels);
-    label_set(t, &count, "job", t->job, t->renamed[0]);
-    label_set(t, &count, "instance", t->instance, t->renamed[1]);
+    for (size_t i = 0; i < own->label_count; i++)
+        label_set(t, &count, own->labels[i].name, own->labels[i].value, t->renamed[i]);
     return gcw_series_intern(t->push->writer, t->labels, count, NULL, NULL, err);
 }
 
@@ -157,7 +158,7 @@ static struct scraped *sample_series(struct target *t, const struct exposition_s
 static void on_sample(void *ctx, const struct exposition_sample *s)
 {
     struct target *t = ctx;
-    bool own_time = s->has_time && !t->options->own_times, again;
+    bool own_time = s->has_time && !t->settings->own_timestamps, again;
     t->scraped++;
     struct scraped *series = sample_series(t, s, &again);
     if (!series)
@@ -203,13 +204,12 @@ static bool body_read(struct target *t, const struct fetched *f)
  */
 
 /* One line for a change of state, not for every scrape. */
-static void tell(struct target *t, const char *trouble)
+static void tell(struct target *t, unsigned kind, const char *trouble)
 {
-    bool failing = trouble != NULL;
-    if (failing != t->failing && !t->push->quiet)
-        fprintf(stderr, "gcw push metrics: %s: %s%s\n", t->url, failing ? "scrape failed: " : "scraped again",
-                failing ? trouble : "");
-    t->failing = failing;
+    if (kind != t->failing && !t->push->quiet)
+        fprintf(stderr, "gcw push metrics: %s: %s%s\n", t->settings->url, kind ? "scrape failed: " : "scraped again",
+                kind ? trouble : "");
+    t->failing = kind;
 }
 
 void target_start(struct target *t, uint64_t now_ms)
@@ -217,22 +217,22 @@ void target_start(struct target *t, uint64_t now_ms)
     t->scrape++;
     t->scraped = t->kept = t->added = 0;
     t->started_us = clock_mono_us();
-    t->stamp_ms = schedule_stamp(gcw_now_ms(), t->options->interval_ms, t->offset_ms);
-    t->due_ms = schedule_next(t->due_ms, now_ms, t->options->interval_ms);
+    t->stamp_ms = schedule_stamp(gcw_now_ms(), t->settings->interval_ms, t->offset_ms);
+    t->due_ms = schedule_next(t->due_ms, now_ms, t->settings->interval_ms);
     t->flying = fetch_start(t->fetch);
     if (!t->flying)
-        tell(t, "out of memory");
+        tell(t, 1, "out of memory");
 }
 
 void target_finish(struct target *t)
 {
     struct fetched f = fetch_result(t->fetch);
     t->flying = false;
-    t->push->file = t->url;
+    t->push->file = t->settings->url;
     atomic_fetch_add(&t->push->read_bytes, f.body.n);
     if (!f.trouble && !body_read(t, &f))
-        f.trouble = "out of memory";
-    tell(t, f.trouble);
+        f = (struct fetched){.trouble = "out of memory", .kind = 1};
+    tell(t, f.kind, f.trouble);
     if (f.trouble)
         series_each(t->series, end_series, t);
     else
@@ -272,37 +272,49 @@ void target_end(struct target *t)
 
 static bool reports_open(struct target *t, gcw_error *err)
 {
+    gcw_label labels[TARGET_LABELS + 1];
+    size_t count = t->settings->label_count;
+    for (size_t i = 0; i < count; i++)
+        labels[i] = (gcw_label)GCW_LABEL(t->settings->labels[i].name, t->settings->labels[i].value);
     for (int r = 0; r < REPORTS; r++) {
-        const gcw_label labels[] = {GCW_LABEL("__name__", reports[r].family), GCW_LABEL("instance", t->instance),
-                                    GCW_LABEL("job", t->job)};
-        if (!(t->report[r] = gcw_series_intern(t->push->writer, labels, ARRAY_LEN(labels), &reports[r], NULL, err)))
+        labels[count] = (gcw_label)GCW_LABEL("__name__", reports[r].family);
+        if (!(t->report[r] = gcw_series_intern(t->push->writer, labels, count + 1, &reports[r], NULL, err)))
             return false;
     }
     return true;
 }
 
-struct target *target_new(const struct scrape_options *s, struct push *p, struct fetcher *f, const char *spec,
-                          gcw_error *err)
+/* Behind the last marker of a target with the same labels that was just ended. */
+#define FIRST_AHEAD_MS 10
+
+struct target *target_new(const struct scrape_options *s, struct push *p, struct fetcher *f,
+                          struct target_settings *settings, gcw_error *err)
 {
     struct target *t = calloc(1, sizeof *t);
-    const char *scheme = strstr(spec, "://"), *eq = strchr(spec, '=');
-    bool named = eq && scheme && eq < scheme;
-    err->code = GCW_ERR_NOMEM;
-    snprintf(err->text, sizeof err->text, "out of memory");
-    if (!t)
+    error_set(err, GCW_ERR_NOMEM, "out of memory");
+    if (!t) {
+        target_settings_free(settings);
         return NULL;
+    }
     t->options = s;
     t->push = p;
-    t->url = named ? eq + 1 : spec;
-    t->job = named ? strndup(spec, (size_t)(eq - spec)) : strdup(s->job);
+    t->settings = settings;
     t->series = series_cache_new();
-    t->offset_ms = hash_bytes(spec, strlen(spec), 0) % s->interval_ms;
-    t->due_ms = schedule_first(clock_mono_ms(), gcw_now_ms(), s->interval_ms, t->offset_ms);
-    if (t->job && t->series && (t->instance = url_instance(t->url, err)) &&
-        (t->fetch = fetch_new(f, t->url, s->timeout_ms, t)) && reports_open(t, err))
+    t->offset_ms = hash_bytes(settings->url, strlen(settings->url), 0) % settings->interval_ms;
+    t->due_ms = schedule_first(clock_mono_ms() + FIRST_AHEAD_MS, gcw_now_ms() + FIRST_AHEAD_MS, settings->interval_ms,
+                               t->offset_ms);
+    if (t->series && (t->fetch = fetch_new(f, settings, t)) && reports_open(t, err))
         return t;
     target_free(t);
     return NULL;
+}
+
+const struct target_settings *target_settings_of(const struct target *t) { return t->settings; }
+
+static void release_series(void *ctx, struct scraped *s)
+{
+    (void)ctx;
+    gcw_series_release(s->handle);
 }
 
 void target_free(struct target *t)
@@ -310,9 +322,13 @@ void target_free(struct target *t)
     if (!t)
         return;
     fetch_free(t->fetch);
+    if (t->series)
+        series_each(t->series, release_series, NULL);
+    for (int r = 0; r < REPORTS; r++)
+        if (t->report[r])
+            gcw_series_release(t->report[r]);
     series_cache_free(t->series);
+    target_settings_free(t->settings);
     free(t->labels);
-    free(t->job);
-    free(t->instance);
     free(t);
 }
