@@ -84,20 +84,30 @@ static void test_level_is_what_the_server_would_find(void **state)
         {NONE, NONE, "{\"level\":\"ERROR\",\"msg\":\"x\"}", "error"},
         {NONE, NONE, " {\"msg\":\"level\",\"a\":1,\"lvl\" : \"dbg\"} ", "debug"},
         {NONE, NONE, "{\"log\":{\"level\":\"warn\"},\"x\":{}}", "warn"},
-        {NONE, NONE, "{\"a\":{\"b\":{\"level\":\"warn\"}}}", ""},                    /* too deep */
+        {NONE, NONE, "{\"a\":{\"b\":{\"level\":\"warn\"}}}", "warn"}, /* too deep for a key: a word */
+        {NONE, NONE, "{\"a\":{\"b\":{\"level\":\"wrn\"}}}", "unknown"},
         {NONE, NONE, "{\"a\":[{\"level\":\"warn\"}],\"level\":\"fatal\"}", "fatal"}, /* arrays are passed over */
         {NONE, NONE, "{\"level\":3,\"severity\":\"trace\"}", "trace"},
-        {NONE, NONE, "{\"level\":\"odd\"}", ""}, /* the server's to guess */
-        {NONE, NONE, "{\"level\":\"info", ""},
+        {NONE, NONE, "{\"level\":\"odd\"}", "unknown"},
+        {NONE, NONE, "{\"level\":\"odd\",\"msg\":\"an ERR, no info\"}", "error"}, /* by its words */
+        {NONE, NONE, "{\"level\":\"info", "info"},
+        {NONE, NONE, "{\"x\":nul,\"lvl\":\"dbg\"}", "unknown"}, /* where the JSON breaks the search ends */
+        {NONE, NONE, "{\"l\\u0076l\":\"dbg\"}", "debug"},
+        {NONE, NONE, "{\"l\\vl\":1,\"lvl\":\"dbg\"}", "unknown"},
         {NONE, NONE, "{\"q\\\"level\":\"info\",\"log.level\":\"debug\"}", "debug"},
         {NONE, NONE, "ts=1 level=warn msg=\"a level=error b\"", "warn"},
         {NONE, NONE, "ts=1 severity=error LEVEL=inf", "info"}, /* level stands before severity in Loki's list */
         {NONE, NONE, "msg=\"x\" lvl=\"Fatal\"", "fatal"},
-        {NONE, NONE, "a plain line: level info", ""},
-        {NONE, NONE, "x=1 level", ""},
-        {NONE, NONE, "=", ""},
-        {NONE, NONE, "level=", ""},
-        {NONE, NONE, "", ""},
+        {NONE, NONE, "a plain line: level info", "info"},
+        {NONE, NONE, "an errand, errors, misc:error, error-free", "unknown"},
+        {NONE, NONE, "[Warning] error", "warn"},
+        {NONE, NONE, "x=1 \"y level=dbg", "unknown"}, /* logfmt ends at a quote in a key */
+        {NONE, NONE, "level=\"d\\u0062g\"", "debug"},
+        {NONE, NONE, "level=odd lvl=dbg", "unknown"},
+        {NONE, NONE, "x=1 level", "unknown"},
+        {NONE, NONE, "=", "unknown"},
+        {NONE, NONE, "level=", "unknown"},
+        {NONE, NONE, "", "unknown"},
     };
     struct label_scratch labels = {0}, metadata = {0};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
