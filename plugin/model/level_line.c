@@ -43,10 +43,7 @@ static void word_put(struct word *w, char c)
     w->n++;
 }
 
-static struct view word_view(const struct word *w)
-{
-    return view_make(w->text, w->n <= sizeof w->text ? w->n : 0);
-}
+static struct view word_view(const struct word *w) { return view_make(w->text, w->n <= sizeof w->text ? w->n : 0); }
 
 static int hex_digit(char c)
 {
@@ -152,9 +149,7 @@ static const char *json_value(const char *p, const char *end, enum json_kind *ki
         *value = view_make(start + 1, p ? (size_t)(p - start) - 1 : 0);
         return p ? p + 1 : NULL;
     }
-    p = *p == '{'   ? block_end(p, end, '{', '}')
-        : *p == '[' ? block_end(p, end, '[', ']')
-                    : literal_end(p, end);
+    p = *p == '{' ? block_end(p, end, '{', '}') : *p == '[' ? block_end(p, end, '[', ']') : literal_end(p, end);
     *value = view_make(start, p ? (size_t)(p - start) : 0);
     return p;
 }
@@ -313,8 +308,9 @@ static struct view level_in_words(struct view line)
 {
     static const struct {
         const char *word, *level;
-    } words[] = {{"trace", "trace"}, {"debug", "debug"},  {"fatal", "fatal"}, {"critical", "critical"}, {"error", "error"},
-                 {"err", "error"},   {"warning", "warn"}, {"warn", "warn"},   {"info", "info"}};
+    } words[] = {{"trace", "trace"},       {"debug", "debug"}, {"fatal", "fatal"},
+                 {"critical", "critical"}, {"error", "error"}, {"err", "error"},
+                 {"warning", "warn"},      {"warn", "warn"},   {"info", "info"}};
     const char *end = line.p + line.n;
     for (const char *p = line.p; p < end; p++) {
         if ((p > line.p && !left_of_word(p[-1])) || !strchr("tdfcewiTDFCEWI\xc4", *p | (*p ? 0 : '0')))

@@ -200,7 +200,7 @@ static void check_found(void *user, const struct request *q, const struct taken 
     if (strcmp(t->line, "level=warn") == 0)
         assert_string_equal(t->extra, "k=\"v\",detected_level=\"warn\"");
     else
-        assert_string_equal(t->extra, "");
+        assert_string_equal(t->extra, "detected_level=\"unknown\"");
 }
 
 static void test_service_and_level_are_set_when_asked(void **state)
