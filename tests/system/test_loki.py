@@ -151,6 +151,14 @@ frontend: {{scheduler_dns_lookup_period: 300ms}}
             got = self.read(f'{{unique="{unique}"}}')
             self.assertEqual([r[1] for r in got], [now * 10**9 + i for i in range(want)])
 
+    def test_what_a_stream_rate_turns_away_comes_again(self):
+        """Loki says so of the last stream of a push only."""
+        self.server(", per_stream_rate_limit: 100KB, per_stream_rate_limit_burst: 40KB, shard_streams: {enabled: false}")
+        lines = [json.dumps({"s": "big" if i % 2 else f"s{i % 7}", "m": f"{i} " + "x" * (300 if i % 2 else 100)}) for i in range(1000)]
+        s = self.push("json", lines, "--label-key", "s", "--line-key", "m", "--set", "logs_batch_bytes=30KiB")
+        self.assertEqual(s["delivered"], len(lines))
+        self.assertEqual(sorted(int(r[2].split()[0]) for r in self.read('{form="json"}')), list(range(1000)))
+
     def test_entries_outside_the_window_are_sent_dropped_or_restamped(self):
         self.server()
         now = int(time.time())
