@@ -82,6 +82,7 @@ struct fetch *fetch_new(struct fetcher *f, const char *url, uint64_t timeout_ms,
     curl_easy_setopt(x->easy, CURLOPT_PROXY, ""); /* what is scraped is near */
     curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     curl_easy_setopt(x->easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+    curl_easy_setopt(x->easy, CURLOPT_HTTP_CONTENT_DECODING, 0L); /* body.c does: libcurl takes gzip that was cut off */
     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
     curl_easy_setopt(x->easy, CURLOPT_USERAGENT, "gcw/" GCW_VERSION);
     curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -144,6 +145,8 @@ static void judge(struct fetch *x)
         snprintf(x->trouble, sizeof x->trouble, "%s", *x->error ? x->error : curl_easy_strerror(x->code));
     else if (status != 200)
         snprintf(x->trouble, sizeof x->trouble, "HTTP %ld", status);
+    else
+        body_open(x->easy, &x->body, BODY_MAX, x->trouble, sizeof x->trouble);
 }
 
 void *fetcher_wait(struct fetcher *f, int timeout_ms)
@@ -167,7 +170,7 @@ static enum exposition_format format_of(const struct fetch *x)
 {
     char *type = NULL;
     curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type);
-    if (type && strncmp(type, "application/openmetrics-text", 28) == 0)
+    if (type && strncmp(type, OPENMETRICS_TYPE, strlen(OPENMETRICS_TYPE)) == 0)
         return EXPOSITION_OPENMETRICS;
     if (type && strncmp(type, "text/plain", 10) == 0)
         return EXPOSITION_TEXT;
