@@ -1,5 +1,5 @@
-/* The body of an answer: out of its gzip wrapping, and found to be whole. What was cut off on its way must not pass for a
- * target that has fewer series now. */
+/* The body of an answer: out of its gzip wrapping, and found to be whole. What was cut off on its way must not pass for
+ * a target that has fewer series now. */
 #include <curl/curl.h>
 #include <stdio.h>
 
