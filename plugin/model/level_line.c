@@ -289,19 +289,32 @@ static struct view level_in_logfmt(struct view line)
 
 /* ---- words ------------------------------------------------------------------------------------------------------- */
 
-static bool left_of_word(char c) { return c && strchr(" \t\n[({\"'=|", c); }
-static bool right_of_word(char c) { return c && strchr(" \t\n[](){}:,!\"'=|", c); }
+/* What may stand left and right of a word, and what a word may begin with: 0xc4 is the first byte of U+0130. */
+enum { LEFT = 1, RIGHT = 2, FIRST = 4 };
+static const uint8_t word_class[256] = {
+    [' '] = LEFT | RIGHT, ['\t'] = LEFT | RIGHT, ['\n'] = LEFT | RIGHT, ['['] = LEFT | RIGHT, ['('] = LEFT | RIGHT,
+    ['{'] = LEFT | RIGHT, ['"'] = LEFT | RIGHT,  ['\''] = LEFT | RIGHT, ['='] = LEFT | RIGHT, ['|'] = LEFT | RIGHT,
+    [']'] = RIGHT,        [')'] = RIGHT,         ['}'] = RIGHT,         [':'] = RIGHT,        [','] = RIGHT,
+    ['!'] = RIGHT,        ['t'] = FIRST,         ['T'] = FIRST,         ['d'] = FIRST,        ['D'] = FIRST,
+    ['f'] = FIRST,        ['F'] = FIRST,         ['c'] = FIRST,         ['C'] = FIRST,        ['e'] = FIRST,
+    ['E'] = FIRST,        ['w'] = FIRST,         ['W'] = FIRST,         ['i'] = FIRST,        ['I'] = FIRST,
+    [0xc4] = FIRST,
+};
 
-/* Behind the word if it stands at p, in letters of any size, U+0130 among them; else NULL. */
-static const char *word_match(const char *p, const char *end, const char *word)
+/* The letter at p in small, U+0130 among them; *next is behind it. 0 = the end. */
+static inline char letter_at(const char *p, const char *end, const char **next)
 {
-    for (; *word; word++) {
-        bool dotted = end - p >= 2 && memcmp(p, "\xc4\xb0", 2) == 0;
-        if (p == end || *word != (dotted ? 'i' : lower(*p)))
-            return NULL;
-        p += dotted ? 2 : 1;
-    }
-    return p == end || right_of_word(*p) ? p : NULL;
+    bool dotted = p + 1 < end && p[0] == '\xc4' && p[1] == '\xb0';
+    *next = p + (dotted ? 2 : 1);
+    return p == end ? 0 : dotted ? 'i' : lower(*p);
+}
+
+static bool word_match(const char *p, const char *end, const char *word)
+{
+    for (; *word; word++)
+        if (letter_at(p, end, &p) != *word)
+            return false;
+    return p == end || (word_class[(uint8_t)*p] & RIGHT);
 }
 
 static struct view level_in_words(struct view line)
@@ -312,11 +325,16 @@ static struct view level_in_words(struct view line)
                  {"critical", "critical"}, {"error", "error"}, {"err", "error"},
                  {"warning", "warn"},      {"warn", "warn"},   {"info", "info"}};
     const char *end = line.p + line.n;
+    uint8_t before = LEFT;
     for (const char *p = line.p; p < end; p++) {
-        if ((p > line.p && !left_of_word(p[-1])) || !strchr("tdfcewiTDFCEWI\xc4", *p | (*p ? 0 : '0')))
+        uint8_t here = word_class[(uint8_t)*p];
+        bool starts = (before & LEFT) && (here & FIRST);
+        before = here;
+        if (!starts)
             continue;
+        const char *next, first = letter_at(p, end, &next);
         for (size_t i = 0; i < ARRAY_LEN(words); i++)
-            if (word_match(p, end, words[i].word))
+            if (words[i].word[0] == first && word_match(p, end, words[i].word))
                 return view_of(words[i].level);
     }
     return view_of("unknown");
