@@ -23,6 +23,7 @@ struct run {
     struct interned *stream;
     struct record_entry *first, *last;
     uint32_t count;
+    uint64_t bytes; /* of lines and metadata */
     bool ascending;
     int64_t base_ns, last_ns; /* unique times: what the stream is to remember once the batch is sealed */
 };

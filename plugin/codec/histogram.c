@@ -53,7 +53,8 @@ static const char *bounds_check(const gcw_histogram *h)
         return h->schema < -4 || h->schema > 8 ? "schema is neither -4 to 8 nor custom buckets"
                : h->custom_bound_count > 0     ? "custom bounds with another schema"
                                                : NULL;
-    if (h->negative.count > 0 || h->zero_count > 0 || h->zero_count_float > 0)
+    if (h->negative.count > 0 || h->negative.span_count > 0 || h->zero_count > 0 || h->zero_count_float > 0 ||
+        h->zero_threshold != 0) /* Prometheus answers 500, which is no refusal */
         return "custom buckets beside negative ones or a zero bucket";
     if (h->custom_bound_count > 0 && !h->custom_bounds)
         return "a pointer is missing";

@@ -177,11 +177,13 @@ const struct option_row option_rows[] = {
         "app, application, app_name, name, ... job), else to unknown_service. off leaves that to the server, which "
         "does "
         "the same unless it was told not to."),
-    ENUM(
-        "logs_detected_level", "off", "off|auto", off_auto, 0, false, LABELS, logs_detected_level,
-        "auto sets the structured metadata detected_level where it is absent, as Loki would: from a label or metadata "
-        "such as level or severity, from severity_number, or from such a key of a line in JSON or logfmt. What takes a "
-        "guess, and with off everything, is left to the server."),
+    ENUM("logs_detected_level", "off", "off|auto", off_auto, 0, false, LABELS, logs_detected_level,
+         "auto sets the structured metadata detected_level where it is absent, as Loki would: from a label or metadata "
+         "such as level or severity, from severity_number, from such a key of a line in JSON or logfmt, or from the "
+         "first "
+         "word that is a level, else to unknown. A receiver with allow_structured_metadata off refuses it. off leaves "
+         "it to "
+         "the server, which does the same unless it was told not to."),
     BOOL(
         "logs_unique_times", "off", LABELS, logs_unique_times,
         "Entries of a stream that come with the same time get one nanosecond more each, in their order: Loki keeps but "

@@ -332,10 +332,11 @@ GCW_API gcw_status gcw_sample_append_bits(gcw_series *series, uint64_t value_bit
 #define GCW_STALE_BITS UINT64_C(0x7ff0000000000002)
 
 /* Appends one log entry: any bytes (what is not UTF-8 reaches the receiver as U+FFFD), Unix nanoseconds, and optional
- * structured metadata (`metadata_count` pairs; names are normalised as Loki does, pairs with an empty value left out).
- * logs_unique_times, logs_window_policy and logs_detected_level may change time and metadata on the way.
- * Entries of a stream are sent ascending by time within a request. Also GCW_ERR_TOO_LARGE by line_policy, and
- * GCW_ERR_INVALID for metadata that label_policy=reject refuses. */
+ * structured metadata (`metadata_count` pairs; names are normalised as Loki does, pairs with an empty value left out;
+ * of those with one name the last stays that had to be mended, as in Loki, else the last). logs_unique_times,
+ * logs_window_policy and logs_detected_level may change time and metadata on the way. Entries of a stream are sent
+ * ascending by time within a request. Also GCW_ERR_TOO_LARGE by line_policy, and GCW_ERR_INVALID for metadata that
+ * label_policy=reject refuses. */
 GCW_API gcw_status gcw_entry_append(gcw_stream *stream, const void *line, size_t line_len, int64_t time_ns,
                                     const gcw_label *metadata, size_t metadata_count, gcw_receipt *receipt);
 

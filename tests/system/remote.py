@@ -51,10 +51,11 @@ TEXT, OPENMETRICS = "text/plain; version=0.0.4", "application/openmetrics-text; 
 
 
 class Exporter(Server):
-    """Answers with `page`: a text, or a function of the number of the scrape (from 1) that returns one. None is a 503."""
+    """Answers with `page`: a text, or a function of the number of the scrape (from 1) that returns one. None is a 503. Of every
+    second answer the last `cut` bytes lack."""
 
     def __init__(self, page, content_type=TEXT):
-        self.page, self.content_type, self.seen, self.delay = page, content_type, [], 0
+        self.page, self.content_type, self.seen, self.delay, self.cut = page, content_type, [], 0, 0
         super().__init__(Exporter.serve)
         self.url = f"http://{self.address}/metrics"
 
@@ -72,7 +73,7 @@ class Exporter(Server):
             headers.append(("Content-Type", self.content_type))
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             body, _ = gzip.compress(body), headers.append(("Content-Encoding", "gzip"))
-        answer(request, 200, body, headers)
+        answer(request, 200, body[:len(body) - (self.cut if len(self.seen) % 2 == 0 else 0)], headers)
 
 
 Request = collections.namedtuple("Request", "time headers body status")

@@ -133,6 +133,40 @@ class Scrape(Case):
         got = self.scrape(sink, e.url, args=("--own-timestamps", "--keep-series"))
         self.assertEqual([t for name, _, _, t in got if name == "a"], [t for name, _, _, t in got if name == "up"])
 
+    def test_what_did_not_arrive_whole_is_a_failed_scrape(self):
+        """A target does not lose its series because of that."""
+        for content_type, cut, words in ((TEXT, 4, "gzip"), (TEXT, 15, "gzip"), (OPENMETRICS, 4, "gzip")):
+            e, sink = self.exporter("a 1\nb 1\n# EOF\n", content_type=content_type), self.sink()
+            e.cut = cut
+            got = self.scrape(sink, e.url, rounds=3, args=("--keep-series",))
+            self.assertEqual([number(bits) for name, _, bits, _ in got if name == "up"], [1, 0, 1])
+            self.assertEqual([bits == STALE for name, _, bits, _ in got if name == "b"], [False, True, False])
+            self.assertIn(words, self.stderr)
+        e, sink = self.exporter(lambda n: "a 1\n" + ("# EOF\n" if n == 1 else "# EOF\nb 1\n" if n == 2 else "a 2\n"), content_type=OPENMETRICS), self.sink()
+        got = self.scrape(sink, e.url, rounds=3, args=("--keep-series",))
+        self.assertEqual([number(bits) for name, _, bits, _ in got if name == "up"], [1, 0, 0])
+        self.assertEqual([bits == STALE for name, _, bits, _ in got if name == "a"], [False, True])
+        self.assertIn("# EOF", self.stderr)
+
+    def test_encodings_that_were_not_asked_for_are_passed_over(self):
+        sink = self.sink()
+        for encoding in ("identity", "br", "x-gzip"):
+            e = Server(lambda request: answer(request, 200, b"a 1\n", [("Content-Type", TEXT), ("Content-Encoding", encoding)]))
+            self.addCleanup(e.stop)
+            self.scrape(sink, f"{encoding}=http://{e.address}/metrics", args=("--keep-series",))
+        self.assertEqual([labels["job"] for name, labels, *_ in flat(sink) if name == "a"], ["identity", "br", "x-gzip"])
+
+    def test_times_that_are_not_newer_are_sent_once(self):
+        ms = int(time.time() * 1000) - 60000
+        pages = [f"a 1 {ms}\nb 1 {ms}\n", f"a 1 {ms}\nb 2 {ms}\n", f"a 1 {ms}\nb 3 {ms - 1}\n", f"a 1 {ms + 1}\nb 4 {ms + 1}\nb 5 {ms + 2}\nb 6 {ms + 2}\n"]
+        e, sink = self.exporter(lambda n: pages[n - 1]), self.sink()
+        got = self.scrape(sink, e.url, rounds=4, code=3)
+        self.assertEqual([(number(bits), t - ms) for name, _, bits, t in got if name == "a"], [(1, 0), (1, 1)])
+        self.assertEqual([(number(bits), t - ms) for name, _, bits, t in got if name == "b"], [(1, 0), (4, 1), (5, 2)])
+        kept = [number(bits) for name, _, bits, _ in got if name == "scrape_samples_post_metric_relabeling" and bits != STALE]
+        self.assertEqual(kept, [2, 2, 2, 4])
+        self.assertEqual(self.stderr.count("not newer than what the series had before"), 3)
+
     def test_formats_are_asked_for_and_told_apart_by_their_type(self):
         metrics = "# TYPE a counter\na_total 5 1700000000.5\n# EOF\n"
         for content_type, want in ((OPENMETRICS, [1700000000500]), (None, [1700000000500]), (TEXT, [])):

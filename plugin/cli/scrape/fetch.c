@@ -83,6 +83,7 @@ struct fetch *fetch_new(struct fetcher *f, const struct target_settings *t, void
     curl_easy_setopt(x->easy, CURLOPT_PROXY, ""); /* what is scraped is near */
     curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)t->timeout_ms);
     curl_easy_setopt(x->easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+    curl_easy_setopt(x->easy, CURLOPT_HTTP_CONTENT_DECODING, 0L); /* body.c does: libcurl takes gzip that was cut off */
     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
     curl_easy_setopt(x->easy, CURLOPT_USERAGENT, "gcw/" GCW_VERSION);
     curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -136,15 +137,18 @@ static struct fetch *take_ended(struct fetcher *f)
 /* In words, into x->trouble; empty = none. */
 static void judge(struct fetch *x)
 {
-    char limit[32];
+    enum { TOO_LARGE = 1, NOMEM, BROKEN }; /* beside the kinds of access_trouble() */
+    const size_t max = x->settings->body_limit;
     x->kind = access_trouble(x->easy, x->code, x->error, x->settings, x->trouble, sizeof x->trouble);
-    if (x->too_large || x->nomem)
-        x->kind = 1;
-    format_size(limit, sizeof limit, x->settings->body_limit);
-    if (x->too_large)
-        snprintf(x->trouble, sizeof x->trouble, "the answer is larger than %s (body_limit)", limit);
-    else if (x->nomem)
+    if (x->too_large) {
+        x->kind = TOO_LARGE;
+        trouble_too_large(max, x->trouble, sizeof x->trouble);
+    } else if (x->nomem) {
+        x->kind = NOMEM;
         snprintf(x->trouble, sizeof x->trouble, "out of memory");
+    } else if (x->kind == 0 && body_open(x->easy, &x->body, max, x->trouble, sizeof x->trouble)) {
+        x->kind = BROKEN;
+    }
 }
 
 void *fetcher_wait(struct fetcher *f, int timeout_ms)
@@ -168,7 +172,7 @@ static enum exposition_format format_of(const struct fetch *x)
 {
     char *type = NULL;
     curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type);
-    if (type && strncmp(type, "application/openmetrics-text", 28) == 0)
+    if (type && strncmp(type, OPENMETRICS_TYPE, strlen(OPENMETRICS_TYPE)) == 0)
         return EXPOSITION_OPENMETRICS;
     if (type && strncmp(type, "text/plain", 10) == 0)
         return EXPOSITION_TEXT;

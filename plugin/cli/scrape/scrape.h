@@ -76,6 +76,14 @@ struct fetched {
     enum exposition_format format;
 };
 struct fetched fetch_result(const struct fetch *x);
+
+/* ---- body.c -------------------------------------------------------------------------------------------------------
+ */
+
+#define OPENMETRICS_TYPE "application/openmetrics-text"
+void trouble_too_large(uint64_t max, char *trouble, size_t cap); /* in words, into `trouble` */
+/* Unpacks the body of an answer in place. NULL, or `trouble`: it is broken, or not whole. */
+const char *body_open(void *easy, struct buf *body, size_t max, char *trouble, size_t cap);
 /* ---- series.c: which series a target has --------------------------------------------------------------------------
  */
 
@@ -84,9 +92,11 @@ struct series_cache;
 /* A series of the target, as long as it is there. */
 struct scraped {
     gcw_series *handle;
-    uint64_t seen; /* number of the scrape that last had it */
-    bool own_time; /* it came with a timestamp of its own: such series end without a marker */
-    bool ended;    /* its marker went out */
+    uint64_t seen;   /* number of the scrape that last had it */
+    bool own_time;   /* it came with a timestamp of its own: such series end without a marker */
+    bool ended;      /* its marker went out */
+    int64_t last_ms; /* time and value of the newest sample that had a time of its own */
+    uint64_t last_bits;
 };
 
 struct series_cache *series_cache_new(void);
@@ -98,6 +108,10 @@ struct scraped *series_find(struct series_cache *c, struct view text, uint64_t s
 struct scraped *series_add(struct series_cache *c, struct view text, gcw_series *handle, uint64_t scrape, bool *fresh);
 /* Shows every series that the scrape did not have and forgets it. */
 void series_sweep(struct series_cache *c, uint64_t scrape, void (*gone)(void *ctx, struct scraped *s), void *ctx);
+/* What a sample with a time of its own is to its series: receivers refuse one that is not newer than what they have.
+ * Remembers a newer one, unless it is so far ahead of the scrape that receivers refuse it, too. */
+enum moment { MOMENT_NEW, MOMENT_SAME /* the very sample that was sent last */, MOMENT_PAST };
+enum moment series_moment(struct scraped *s, int64_t time_ms, uint64_t bits, int64_t scrape_ms);
 void series_each(struct series_cache *c, void (*each)(void *ctx, struct scraped *s), void *ctx);
 
 /* ---- target.c -----------------------------------------------------------------------------------------------------

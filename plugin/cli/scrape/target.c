@@ -163,13 +163,21 @@ static void on_sample(void *ctx, const struct exposition_sample *s)
     struct scraped *series = sample_series(t, s, &again);
     if (!series)
         return;
-    if (again && !own_time) { /* a receiver would refuse a second value for the same moment */
-        push_malformed(t->push, s->line, "the series stands there twice", s->series);
+    int64_t time_ms = own_time ? s->time_ms : t->stamp_ms;
+    enum moment moment = own_time ? series_moment(series, time_ms, s->value_bits, t->stamp_ms)
+                         : again  ? MOMENT_PAST
+                                  : MOMENT_NEW;
+    if (moment == MOMENT_PAST)
+        push_malformed(t->push, s->line,
+                       own_time ? "not newer than what the series had before" : "the series stands there twice",
+                       s->series);
+    if (moment != MOMENT_NEW) { /* a receiver would refuse it, or has it */
+        t->kept++;
         return;
     }
     series->own_time = own_time;
     series->ended = false;
-    gcw_status status = append_sample(series->handle, s, own_time ? s->time_ms : t->stamp_ms);
+    gcw_status status = append_sample(series->handle, s, time_ms);
     if (status == GCW_OK || status == GCW_ERR_DROPPED)
         t->kept++;
     else
