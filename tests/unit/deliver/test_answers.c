@@ -39,6 +39,11 @@ static struct verdict judge(gcw_signal signal, enum attempt_end end, int status,
     return judge_beside(signal, end, status, body, &(struct beside){PROTOCOL_RW1, -1, false});
 }
 
+#define SERIES_LIMIT(refused, all)                                                                                     \
+    "the request has been rejected because the tenant exceeded the active series limit, set to 15000. " refused        \
+    " series were rejected from this request of a total of " all                                                       \
+    " (err-mimir-max-active-series). To adjust the related per-tenant limit, configure -x"
+
 /* Bodies as the receivers write them. `lost` counts with ACTION_PARTIAL alone. */
 static const struct said {
     unsigned signals;
@@ -60,6 +65,11 @@ static const struct said {
     {M, 400,
      "the incoming push request has been rejected because its message size of 200 bytes is larger than the allowed "
      "limit of 100 bytes (err-mimir-distributor-max-write-message-size)",
+     ACTION_SPLIT, 0},
+    {M, 400,
+     "send data to partitions: failed pushing to partition 0: the write request contains a timeseries or metadata item "
+     "which is larger that the maximum allowed size of 15983616 bytes "
+     "(err-mimir-distributor-max-write-request-data-item-size)",
      ACTION_SPLIT, 0},
     {M, 400, "too many HA clusters (err-mimir-tenant-too-many-ha-clusters)", ACTION_REJECT, 0},
     {M, 400, "received a series whose label value length exceeds the limit (err-mimir-label-value-too-long)",
@@ -87,11 +97,16 @@ static const struct said {
     {M | L, 422, "error at least one valid stream is required for ingestion", ACTION_REJECT, 0},
     {M | L, 425, "", ACTION_RETRY, 0},
     {M | L, 429, "ingestion rate limit exceeded", ACTION_ABATE, 0},
+    {M, 429, SERIES_LIMIT("30", "100"), ACTION_PARTIAL, 30},
+    {M, 429, SERIES_LIMIT("100", "100"), ACTION_PARTIAL, 100},
+    {M, 429, SERIES_LIMIT("1", "3"), ACTION_PARTIAL, 34}, /* series of several samples */
+    {M, 429, "(err-mimir-max-active-series)", ACTION_PARTIAL, 1},
+    {M | L, 499, "context canceled", ACTION_RETRY, 0},
     {M | L, 500, "at least 2 live replicas required, could only find 1", ACTION_ABATE, 0},
     {M, 501, "", ACTION_PARK, 0},
     {L, 501, "", ACTION_RETRY, 0},
     {M | L, 503, "", ACTION_RETRY, 0},
-    {M | L, 529, "", ACTION_RETRY, 0},
+    {M | L, 529, "the request has been rejected because the tenant exceeded the ingestion rate limit", ACTION_ABATE, 0},
     {M | L, 102, "", ACTION_RETRY, 0},
 };
 
@@ -137,6 +152,8 @@ static const struct {
     {400, 100, true, "too far in the future (err-mimir-too-far-in-future)", ACTION_PARTIAL, 1},
     {400, 100, true, "(err-mimir-distributor-max-write-message-size)", ACTION_SPLIT, 0},
     {429, 100, true, "rate (err-mimir-tenant-max-ingestion-rate)", ACTION_ABATE, 0},
+    {429, 100, true, SERIES_LIMIT("7", "100"), ACTION_PARTIAL, 7},
+    {499, -1, false, "context canceled", ACTION_RETRY, 0},
     {413, -1, false, "", ACTION_SPLIT, 0},
     {401, -1, false, "", ACTION_PARK, 0},
     {503, -1, false, "", ACTION_RETRY, 0},
