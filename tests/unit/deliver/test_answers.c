@@ -75,6 +75,11 @@ static const struct said {
     {M, 400, "received a series whose label value length exceeds the limit (err-mimir-label-value-too-long)",
      ACTION_PARTIAL, 1},
     {M, 400, "out of order sample", ACTION_REJECT, 0},
+    {M, 400, "received message larger than max (400000 vs 300000)", ACTION_SPLIT, 0},
+    {M, 400, "user=t: err: out of order sample. timestamp=2026-01-01T00:00:00Z, series={__name__=\"a\"}", ACTION_PARTIAL, 1},
+    {M, 400, "user=t: per-user series limit of 10 exceeded, please contact administrator", ACTION_PARTIAL, 1},
+    {M, 400, "series has too many labels (actual: 31, limit: 30) series: 'a'", ACTION_PARTIAL, 1},
+    {M, 400, "timestamp too new: 1 metric: \"a\"", ACTION_PARTIAL, 1},
     {L, 400, "user 't', total ignored: 7 out of 10 for stream: {a=\"b\"}", ACTION_PARTIAL, 7},
     {L, 400,
      "total ignored: 3 out of 10 for stream: {a=\"b\"} user 't', total ignored: 4 out of 5 for stream: {a=\"c\"}",
@@ -148,6 +153,9 @@ static const struct {
     {400, 97, true, "out of order sample", ACTION_PARTIAL, 3},
     {400, 100, true, "out of order exemplar", ACTION_PARTIAL, 0},
     {400, 0, false, "bad labels", ACTION_PARTIAL, 100},
+    /* Cortex counts what it passes on, and zero if its ingesters then object to a part */
+    {400, 96, true, "timestamp too new: 1 metric: \"a\"", ACTION_PARTIAL, 4},
+    {400, 0, true, "user=t: err: out of bounds. timestamp=x, series={}", ACTION_PARTIAL, 1},
     /* Mimir counts what arrives, not what it keeps */
     {400, 100, true, "too far in the future (err-mimir-too-far-in-future)", ACTION_PARTIAL, 1},
     {400, 100, true, "(err-mimir-distributor-max-write-message-size)", ACTION_SPLIT, 0},
