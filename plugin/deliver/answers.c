@@ -127,6 +127,8 @@ static const struct answer_row rows[] = {
     {BOTH, END_ANSWERED, 501, 599, NULL, SPOKEN_ANY, ACTION_RETRY, "the receiver is in trouble", NULL,
      "Remote-Write 1.0: MUST retry"},
     {BOTH, END_ANSWERED, 0, 999, NULL, SPOKEN_ANY, ACTION_RETRY, "an answer without meaning here", NULL, "RFC 9110 15"},
+    {BOTH, END_NOT_SENT, 0, 0, "SSL certificate problem", SPOKEN_ANY, ACTION_RETRY, "its certificate is not trusted",
+     "check ca_file, if the certificate is of an authority of your own", "curl lib/vtls/openssl.c"},
     {BOTH, END_NOT_SENT, 0, 0, NULL, SPOKEN_ANY, ACTION_RETRY, "not reached", NULL, "transport"},
     {BOTH, END_AMBIGUOUS, 0, 0, NULL, SPOKEN_ANY, ACTION_RETRY,
      "no answer: it may have been taken, the same bytes go again", NULL, "transport"},

@@ -1,4 +1,5 @@
-/* One of each kind of point through the public interface: points URL PROTOCOL NOW_MS [TENANT]. Prints counts as JSON. */
+/* One of each kind of point through the public interface: points URL PROTOCOL NOW_MS [TENANT]. Prints counts as JSON.
+ */
 #include <gcw.h>
 #include <math.h>
 #include <stdio.h>
@@ -96,7 +97,8 @@ int main(int argc, char **argv)
     gcw_config *c = gcw_config_new();
     if (argc < 4 || gcw_config_set(c, "metrics_url", argv[1], &err) != GCW_OK ||
         gcw_config_set(c, "metrics_protocol", argv[2], &err) != GCW_OK ||
-        gcw_config_set(c, "metrics_tenant", argc > 4 ? argv[4] : "", &err) != GCW_OK || !(w = gcw_writer_open(c, NULL, &err))) {
+        gcw_config_set(c, "metrics_tenant", argc > 4 ? argv[4] : "", &err) != GCW_OK ||
+        !(w = gcw_writer_open(c, NULL, &err))) {
         fprintf(stderr, "points URL PROTOCOL NOW_MS [TENANT]: %s\n", argc < 4 ? "" : err.text);
         return 2;
     }
