@@ -51,14 +51,29 @@ static const struct answer_row rows[] = {
      "the receiver speaks TLS there", "check the URL: https is wanted", "Go net/http, server.go"},
     {METRICS, END_ANSWERED, 400, 400, "err-mimir-distributor-max-write-message-size", SPOKEN_ANY, ACTION_SPLIT,
      "larger than the receiver takes", NULL, "grafana/mimir pkg/distributor/push.go"},
+    /* said as well when what one request holds for a partition is more than the broker takes at a time */
+    {METRICS, END_ANSWERED, 400, 400, "err-mimir-distributor-max-write-request-data-item-size", SPOKEN_ANY,
+     ACTION_SPLIT, "more at a time than what stands behind the receiver takes", NULL,
+     "grafana/mimir pkg/storage/ingest/writer.go, produceResultsErr"},
     {METRICS, END_ANSWERED, 400, 400, "err-mimir-tenant-too-many-ha-clusters", SPOKEN_ANY, ACTION_REJECT,
      "refused whole", NULL, "grafana/mimir pkg/distributor"},
     {METRICS, END_ANSWERED, 400, 400, "err-mimir-", SPOKEN_ANY, ACTION_PARTIAL, "the valid part was kept", NULL,
      "grafana/mimir pkg/distributor/distributor.go, soft errors"},
+    {METRICS, END_ANSWERED, 400, 400, "received message larger than max", SPOKEN_ANY, ACTION_SPLIT,
+     "larger than the receiver takes", NULL, "cortexproject/cortex pkg/util/http.go"},
+    /* to 2.0 it counts zero as written then, and has kept the rest all the same */
+    {METRICS, END_ANSWERED, 400, 400, ": err: ", SPOKEN_ANY, ACTION_PARTIAL, "the valid part was kept", NULL,
+     "cortexproject/cortex pkg/ingester/ingester.go, handleAppendFailure"},
+    {METRICS, END_ANSWERED, 400, 400, "series limit of ", SPOKEN_ANY, ACTION_PARTIAL,
+     "samples of the series already known were kept", NULL, "cortexproject/cortex pkg/ingester/limiter.go"},
     {METRICS, END_ANSWERED, 400, 400, NULL, SPOKEN_2_COUNTED, ACTION_PARTIAL, "what is counted as written was kept",
      NULL, "Remote-Write 2.0, Partial Write; prometheus storage/remote/write_handler.go"},
     {METRICS, END_ANSWERED, 400, 400, NULL, SPOKEN_2_UNPROVEN, ACTION_FALL_BACK,
      "may be a 1.0 receiver's word on a 2.0 request", CHECK_PROTOCOL, "1.x receivers; grafana/mimir pkg/distributor"},
+    {METRICS, END_ANSWERED, 400, 400, "(actual: ", SPOKEN_ANY, ACTION_PARTIAL, "the valid part was kept", NULL,
+     "cortexproject/cortex pkg/util/validation/errors.go"},
+    {METRICS, END_ANSWERED, 400, 400, "timestamp too ", SPOKEN_ANY, ACTION_PARTIAL, "the valid part was kept", NULL,
+     "cortexproject/cortex pkg/util/validation/errors.go"},
     {METRICS, END_ANSWERED, 400, 400, NULL, SPOKEN_ANY, ACTION_REJECT, "refused whole: never to be sent again", NULL,
      "Remote-Write 1.0; prometheus storage/remote/write_handler.go rolls back"},
     {LOGS, END_ANSWERED, 400, 400, "total ignored: ", SPOKEN_ANY, ACTION_PARTIAL, "the valid part was kept", NULL,
@@ -91,8 +106,14 @@ static const struct answer_row rows[] = {
     {METRICS, END_ANSWERED, 415, 415, NULL, SPOKEN_2, ACTION_FALL_BACK, "the receiver does not know remote write 2.0",
      CHECK_PROTOCOL, "Remote-Write 2.0, Protobuf Message"},
     {BOTH, END_ANSWERED, 425, 425, NULL, SPOKEN_ANY, ACTION_RETRY, "too early", NULL, "RFC 8470"},
+    /* sent again it would be refused again, and hold up the series that are known, until others have been idle */
+    {METRICS, END_ANSWERED, 429, 429, "err-mimir-max-active-series", SPOKEN_ANY, ACTION_PARTIAL,
+     "too many active series: samples of the series already known were kept", NULL,
+     "grafana/mimir pkg/distributor/distributor.go, prePushMaxSeriesLimitMiddleware"},
     {BOTH, END_ANSWERED, 429, 429, NULL, SPOKEN_ANY, ACTION_ABATE, "rate limited", NULL,
      "Remote-Write 1.0; Loki and Mimir limits"},
+    {BOTH, END_ANSWERED, 499, 499, NULL, SPOKEN_ANY, ACTION_RETRY,
+     "the receiver took the request for cancelled: no word on the data", NULL, "grafana/mimir pkg/distributor/push.go"},
     {METRICS, END_ANSWERED, 400, 499, NULL, SPOKEN_2_UNPROVEN, ACTION_FALL_BACK,
      "may be a 1.0 receiver's word on a 2.0 request", CHECK_PROTOCOL, "RFC 9110 15.5: 406, 422 for an unknown content"},
     {BOTH, END_ANSWERED, 400, 499, NULL, SPOKEN_ANY, ACTION_REJECT, "refused: never to be sent again", NULL,
@@ -101,9 +122,13 @@ static const struct answer_row rows[] = {
      "grafana/mimir: method not allowed"},
     {BOTH, END_ANSWERED, 500, 500, NULL, SPOKEN_ANY, ACTION_ABATE, "the receiver is in trouble", NULL,
      "Remote-Write 1.0: MUST retry; Loki answers 500 where a message between its parts is too large"},
+    {BOTH, END_ANSWERED, 529, 529, NULL, SPOKEN_ANY, ACTION_ABATE, "rate limited", NULL,
+     "grafana/mimir pkg/distributor/errors.go: 529 for 429 where so configured"},
     {BOTH, END_ANSWERED, 501, 599, NULL, SPOKEN_ANY, ACTION_RETRY, "the receiver is in trouble", NULL,
      "Remote-Write 1.0: MUST retry"},
     {BOTH, END_ANSWERED, 0, 999, NULL, SPOKEN_ANY, ACTION_RETRY, "an answer without meaning here", NULL, "RFC 9110 15"},
+    {BOTH, END_NOT_SENT, 0, 0, "SSL certificate problem", SPOKEN_ANY, ACTION_RETRY, "its certificate is not trusted",
+     "check ca_file, if the certificate is of an authority of your own", "curl lib/vtls/openssl.c"},
     {BOTH, END_NOT_SENT, 0, 0, NULL, SPOKEN_ANY, ACTION_RETRY, "not reached", NULL, "transport"},
     {BOTH, END_AMBIGUOUS, 0, 0, NULL, SPOKEN_ANY, ACTION_RETRY,
      "no answer: it may have been taken, the same bytes go again", NULL, "transport"},
@@ -172,10 +197,20 @@ static uint64_t count_of(const char *text, const char *what)
     return n;
 }
 
+/* Mimir gives the number of entries that it refused and that of all: so many of the records, rounded up. */
+static uint64_t lost_to_series_limit(const struct sealed *s, const char *text)
+{
+    uint64_t refused = sum_numbers(text, ". ", " series were rejected from this request");
+    uint64_t all = sum_numbers(text, " from this request of a total of ", " ");
+    return refused < all ? (refused * s->records + all - 1) / all : refused > 0 ? s->records : 0;
+}
+
 /* What the receiver says it left out. Loki gives numbers, Mimir names the first only: then at least one. */
 static uint64_t lost_of(const struct sealed *s, const char *text)
 {
     uint64_t lost = sum_numbers(text, "total ignored: ", " out of ");
+    if (s->signal == GCW_METRICS)
+        lost += lost_to_series_limit(s, text);
     if (s->signal == GCW_LOGS && lost == 0) {
         uint64_t plain = count_of(text, "; ") + 1;
         lost = 0;

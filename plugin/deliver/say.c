@@ -23,11 +23,12 @@ void say_failure(struct deliver *d, struct lane *l, const struct sealed *s, cons
 {
     char line[1024];
     bool park = v->action == ACTION_PARK;
+    const char *check = v->row->check ? v->row->check : "", *then = *check ? "; " : "";
     if (park && !l->said_parked) {
-        snprintf(line, sizeof line, "parked, data is kept: %.700s; %s", words, v->row->check ? v->row->check : "");
+        snprintf(line, sizeof line, "parked, data is kept: %.700s%s%s", words, then, check);
         say(d, GCW_LOG_ERROR, s, line);
     } else if (!park && l->failures == 1) {
-        snprintf(line, sizeof line, "delivery fails, trying again: %.900s", words);
+        snprintf(line, sizeof line, "delivery fails, trying again: %.700s%s%s", words, then, check);
         say(d, GCW_LOG_WARN, s, line);
     }
     l->said_parked |= park;

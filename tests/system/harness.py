@@ -50,8 +50,8 @@ def get(url, data=None, headers=None):
         return r.read().decode()
 
 
-def get_json(url):
-    return json.loads(get(url))
+def get_json(url, headers=None):
+    return json.loads(get(url, headers=headers))
 
 
 def need(program):

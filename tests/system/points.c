@@ -1,4 +1,5 @@
-/* One of each kind of point through the public interface: points URL PROTOCOL NOW_MS. Prints counts as JSON. */
+/* One of each kind of point through the public interface: points URL PROTOCOL NOW_MS [TENANT]. Prints counts as JSON.
+ */
 #include <gcw.h>
 #include <math.h>
 #include <stdio.h>
@@ -94,9 +95,11 @@ int main(int argc, char **argv)
     gcw_error err;
     gcw_stats s;
     gcw_config *c = gcw_config_new();
-    if (argc != 4 || gcw_config_set(c, "metrics_url", argv[1], &err) != GCW_OK ||
-        gcw_config_set(c, "metrics_protocol", argv[2], &err) != GCW_OK || !(w = gcw_writer_open(c, NULL, &err))) {
-        fprintf(stderr, "points URL PROTOCOL NOW_MS: %s\n", argc == 4 ? err.text : "");
+    if (argc < 4 || gcw_config_set(c, "metrics_url", argv[1], &err) != GCW_OK ||
+        gcw_config_set(c, "metrics_protocol", argv[2], &err) != GCW_OK ||
+        gcw_config_set(c, "metrics_tenant", argc > 4 ? argv[4] : "", &err) != GCW_OK ||
+        !(w = gcw_writer_open(c, NULL, &err))) {
+        fprintf(stderr, "points URL PROTOCOL NOW_MS [TENANT]: %s\n", argc < 4 ? "" : err.text);
         return 2;
     }
     now = strtoll(argv[3], NULL, 10);

@@ -184,7 +184,7 @@ class Tls(Case):
         self.assertEqual((run.returncode, server.requests), (0, 1), run.stderr)
 
     def test_self_signed_and_wrong_name_are_refused_before_anything_is_sent(self):
-        self.refused(*self.push(*self.certificate("self")), "certificate")
+        self.refused(*self.push(*self.certificate("self")), "check ca_file")
         self.certificate("ca", alt=None)
         crt, key = self.certificate("wrong", self.dir / "ca", alt="DNS:elsewhere.example")
         self.refused(*self.push(crt, key, "-s", f"ca_file={self.dir}/ca.crt"), "name")

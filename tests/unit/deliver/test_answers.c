@@ -39,6 +39,11 @@ static struct verdict judge(gcw_signal signal, enum attempt_end end, int status,
     return judge_beside(signal, end, status, body, &(struct beside){PROTOCOL_RW1, -1, false});
 }
 
+#define SERIES_LIMIT(refused, all)                                                                                     \
+    "the request has been rejected because the tenant exceeded the active series limit, set to 15000. " refused        \
+    " series were rejected from this request of a total of " all                                                       \
+    " (err-mimir-max-active-series). To adjust the related per-tenant limit, configure -x"
+
 /* Bodies as the receivers write them. `lost` counts with ACTION_PARTIAL alone. */
 static const struct said {
     unsigned signals;
@@ -61,10 +66,21 @@ static const struct said {
      "the incoming push request has been rejected because its message size of 200 bytes is larger than the allowed "
      "limit of 100 bytes (err-mimir-distributor-max-write-message-size)",
      ACTION_SPLIT, 0},
+    {M, 400,
+     "send data to partitions: failed pushing to partition 0: the write request contains a timeseries or metadata item "
+     "which is larger that the maximum allowed size of 15983616 bytes "
+     "(err-mimir-distributor-max-write-request-data-item-size)",
+     ACTION_SPLIT, 0},
     {M, 400, "too many HA clusters (err-mimir-tenant-too-many-ha-clusters)", ACTION_REJECT, 0},
     {M, 400, "received a series whose label value length exceeds the limit (err-mimir-label-value-too-long)",
      ACTION_PARTIAL, 1},
     {M, 400, "out of order sample", ACTION_REJECT, 0},
+    {M, 400, "received message larger than max (400000 vs 300000)", ACTION_SPLIT, 0},
+    {M, 400, "user=t: err: out of order sample. timestamp=2026-01-01T00:00:00Z, series={__name__=\"a\"}",
+     ACTION_PARTIAL, 1},
+    {M, 400, "user=t: per-user series limit of 10 exceeded, please contact administrator", ACTION_PARTIAL, 1},
+    {M, 400, "series has too many labels (actual: 31, limit: 30) series: 'a'", ACTION_PARTIAL, 1},
+    {M, 400, "timestamp too new: 1 metric: \"a\"", ACTION_PARTIAL, 1},
     {L, 400, "user 't', total ignored: 7 out of 10 for stream: {a=\"b\"}", ACTION_PARTIAL, 7},
     {L, 400,
      "total ignored: 3 out of 10 for stream: {a=\"b\"} user 't', total ignored: 4 out of 5 for stream: {a=\"c\"}",
@@ -87,11 +103,16 @@ static const struct said {
     {M | L, 422, "error at least one valid stream is required for ingestion", ACTION_REJECT, 0},
     {M | L, 425, "", ACTION_RETRY, 0},
     {M | L, 429, "ingestion rate limit exceeded", ACTION_ABATE, 0},
+    {M, 429, SERIES_LIMIT("30", "100"), ACTION_PARTIAL, 30},
+    {M, 429, SERIES_LIMIT("100", "100"), ACTION_PARTIAL, 100},
+    {M, 429, SERIES_LIMIT("1", "3"), ACTION_PARTIAL, 34}, /* series of several samples */
+    {M, 429, "(err-mimir-max-active-series)", ACTION_PARTIAL, 1},
+    {M | L, 499, "context canceled", ACTION_RETRY, 0},
     {M | L, 500, "at least 2 live replicas required, could only find 1", ACTION_ABATE, 0},
     {M, 501, "", ACTION_PARK, 0},
     {L, 501, "", ACTION_RETRY, 0},
     {M | L, 503, "", ACTION_RETRY, 0},
-    {M | L, 529, "", ACTION_RETRY, 0},
+    {M | L, 529, "the request has been rejected because the tenant exceeded the ingestion rate limit", ACTION_ABATE, 0},
     {M | L, 102, "", ACTION_RETRY, 0},
 };
 
@@ -133,10 +154,15 @@ static const struct {
     {400, 97, true, "out of order sample", ACTION_PARTIAL, 3},
     {400, 100, true, "out of order exemplar", ACTION_PARTIAL, 0},
     {400, 0, false, "bad labels", ACTION_PARTIAL, 100},
+    /* Cortex counts what it passes on, and zero if its ingesters then object to a part */
+    {400, 96, true, "timestamp too new: 1 metric: \"a\"", ACTION_PARTIAL, 4},
+    {400, 0, true, "user=t: err: out of bounds. timestamp=x, series={}", ACTION_PARTIAL, 1},
     /* Mimir counts what arrives, not what it keeps */
     {400, 100, true, "too far in the future (err-mimir-too-far-in-future)", ACTION_PARTIAL, 1},
     {400, 100, true, "(err-mimir-distributor-max-write-message-size)", ACTION_SPLIT, 0},
     {429, 100, true, "rate (err-mimir-tenant-max-ingestion-rate)", ACTION_ABATE, 0},
+    {429, 100, true, SERIES_LIMIT("7", "100"), ACTION_PARTIAL, 7},
+    {499, -1, false, "context canceled", ACTION_RETRY, 0},
     {413, -1, false, "", ACTION_SPLIT, 0},
     {401, -1, false, "", ACTION_PARK, 0},
     {503, -1, false, "", ACTION_RETRY, 0},
