@@ -2,6 +2,8 @@
  *
  * Redirects are followed, as targets behind front ends need it, but credentials go no further than the host, port and
  * scheme of the URL that was given: libcurl sees to it (CURLOPT_UNRESTRICTED_AUTH is off). */
+#include <strings.h>
+
 #include "cli/scrape/targets.h"
 
 #define CONNECTION_SECONDS 300L /* so long one connection is used: files of certificates are read with each new one */
@@ -47,14 +49,30 @@ bool access_refresh(CURL *easy, const struct target_settings *t)
 #define UNTRUSTED_FIRST 18L /* X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT ... */
 #define UNTRUSTED_LAST  21L /* ... X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE */
 
+/* One state, though libcurl meets it in the one way or the other: the connection broke off. */
+static CURLcode kind_of(CURLcode code)
+{
+    static const CURLcode broke[] = {CURLE_SSL_CONNECT_ERROR, CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR};
+    for (size_t i = 0; i < ARRAY_LEN(broke); i++)
+        if (code == broke[i])
+            return CURLE_RECV_ERROR;
+    return code;
+}
+
 static const char *tls_hint(CURL *easy, CURLcode code, const struct target_settings *t)
 {
-    long verified = 0;
+    long verified = 0, status = 0;
     curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &verified);
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     if (code == CURLE_PEER_FAILED_VERIFICATION && verified >= UNTRUSTED_FIRST && verified <= UNTRUSTED_LAST)
         return *t->ca_file ? "; nothing in ca_file vouches for it" : "; ca_file can name what to trust";
     if (code == CURLE_SSL_CACERT_BADFILE)
         return *t->ca_file ? "; see ca_file" : "";
+    /* with TLS 1.3 a client certificate that is missing or not taken shows when the handshake is over, as that */
+    if (kind_of(code) == CURLE_RECV_ERROR && code != CURLE_SSL_CONNECT_ERROR && status == 0 &&
+        strncasecmp(t->url, "https:", 6) == 0)
+        return *t->cert_file ? "; it may not take the certificate in cert_file"
+                             : "; it may want cert_file and key_file";
     return code == CURLE_SSL_CERTPROBLEM ? "; see cert_file and key_file" : "";
 }
 
@@ -68,17 +86,6 @@ static const char *refused_hint(CURL *easy, const struct target_settings *t)
         return " after a redirect: credentials go to the host in the URL alone";
     return *t->user ? ": it does not take user with what password_file holds"
                     : ": it does not take what token_file holds";
-}
-
-/* One state, though libcurl meets it in the one way or the other: the connection broke off. A client certificate that
- * is not taken shows as that. */
-static CURLcode kind_of(CURLcode code)
-{
-    static const CURLcode broke[] = {CURLE_SSL_CONNECT_ERROR, CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR};
-    for (size_t i = 0; i < ARRAY_LEN(broke); i++)
-        if (code == broke[i])
-            return CURLE_RECV_ERROR;
-    return code;
 }
 
 unsigned access_trouble(CURL *easy, CURLcode code, const char *detail, const struct target_settings *t, char *out,
