@@ -62,19 +62,13 @@ gcw_status writer_sample(gcw_writer *w, struct destination *d, struct view block
 gcw_status gcw_sample_write_bits(gcw_writer *w, const gcw_label *labels, size_t count, uint64_t value_bits,
                                  int64_t time_ms, gcw_receipt *receipt, gcw_error *err)
 {
-    gcw_error unused;
-    unused.code = GCW_OK;
-    err = err ? err : &unused;
-    struct destination *d = writer_destination(w, GCW_METRICS, NULL, err);
-    if (!d)
-        return writer_refused(w, GCW_METRICS, err->code);
-    struct scratch *s = scratch_take(w);
-    if (!s)
-        return writer_refused(w, GCW_METRICS, error_set(err, GCW_ERR_NOMEM, "out of memory"));
-    gcw_status status = writer_labels(w, GCW_METRICS, labels, count, &s->labels, err);
-    if (status == GCW_OK)
-        status = writer_sample(w, d, buf_view(&s->labels.block), writer_spread(s->labels.metric_name), value_bits,
-                               time_ms, receipt, err);
+    struct destination *d;
+    struct scratch *s;
+    gcw_status status = writer_begin(w, labels, count, &d, &s, err);
+    if (status != GCW_OK)
+        return status;
+    status = writer_sample(w, d, buf_view(&s->labels.block), writer_spread(s->labels.metric_name), value_bits, time_ms,
+                           receipt, err);
     scratch_give(w, s);
     return status;
 }

@@ -119,24 +119,17 @@ gcw_status gcw_point_append(gcw_series *series, const gcw_point *point, gcw_rece
 gcw_status gcw_point_write(gcw_writer *w, const gcw_label *labels, size_t count, const gcw_point *point,
                            gcw_receipt *receipt, gcw_error *err)
 {
-    gcw_error unused;
-    unused.code = GCW_OK;
-    err = err ? err : &unused;
-    struct destination *d = writer_destination(w, GCW_METRICS, NULL, err);
-    if (!d)
-        return writer_refused(w, GCW_METRICS, err->code);
-    struct scratch *s = scratch_take(w);
-    if (!s)
-        return writer_refused(w, GCW_METRICS, error_set(err, GCW_ERR_NOMEM, "out of memory"));
-    gcw_status status = writer_labels(w, GCW_METRICS, labels, count, &s->labels, err);
-    if (status == GCW_OK) {
-        struct view block = buf_view(&s->labels.block);
-        const struct point_series of = {.block = block,
-                                        .hash = hash_bytes(block.p, block.n, w->seed),
-                                        .spread = writer_spread(s->labels.metric_name),
-                                        .guard = w->guard[GCW_METRICS]};
-        status = point_put(w, d, &of, point, s, receipt, err);
-    }
+    struct destination *d;
+    struct scratch *s;
+    gcw_status status = writer_begin(w, labels, count, &d, &s, err);
+    if (status != GCW_OK)
+        return status;
+    struct view block = buf_view(&s->labels.block);
+    const struct point_series of = {.block = block,
+                                    .hash = hash_bytes(block.p, block.n, w->seed),
+                                    .spread = writer_spread(s->labels.metric_name),
+                                    .guard = w->guard[GCW_METRICS]};
+    status = point_put(w, d, &of, point, s, receipt, err);
     scratch_give(w, s);
     return status;
 }

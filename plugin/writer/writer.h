@@ -130,6 +130,10 @@ struct destination *writer_destination(gcw_writer *w, gcw_signal signal, const c
 /* Checks the labels into s->labels.block and logs what was mended. */
 gcw_status writer_labels(gcw_writer *w, gcw_signal signal, const gcw_label *labels, size_t count,
                          struct label_scratch *s, gcw_error *err);
+/* The start of a one-call form of metrics: where it goes, and the labels checked in a scratch, which the caller gives
+ * back after GCW_OK. */
+gcw_status writer_begin(gcw_writer *w, const gcw_label *labels, size_t count, struct destination **d, struct scratch **s,
+                        gcw_error *err);
 /* Lets go of streams of the one-call form that were idle for a while; false if there were none. */
 bool streams_expire(gcw_writer *w);
 
