@@ -3,10 +3,10 @@
 
 #include "writer/writer.h"
 
-gcw_status writer_refused(gcw_writer *w, gcw_signal signal, gcw_status status)
+gcw_status writer_refused_all(gcw_writer *w, gcw_signal signal, uint64_t records, gcw_status status)
 {
     if (status != GCW_OK && status != GCW_ERR_DROPPED) /* what policy dropped has its own count */
-        atomic_fetch_add(&w->counters[signal].refused, 1);
+        atomic_fetch_add(&w->counters[signal].refused, records);
     return status;
 }
 
@@ -15,7 +15,7 @@ gcw_status writer_refused(gcw_writer *w, gcw_signal signal, gcw_status status)
 static gcw_status sample_append_slow(gcw_writer *w, struct interned *i, uint64_t bits, int64_t time_ms,
                                      gcw_receipt *receipt)
 {
-    struct room_wait wait = {0};
+    struct room_wait wait = {.records = 1};
     gcw_status status = GCW_ERR_FULL;
     while (status == GCW_ERR_FULL && room_wait(w, GCW_METRICS, &wait, &status))
         status = batch_sample(i->owner, i, bits, time_ms, receipt);
@@ -47,7 +47,7 @@ gcw_status writer_sample(gcw_writer *w, struct destination *d, struct view block
                          int64_t time_ms, gcw_receipt *receipt, gcw_error *err)
 {
     uint64_t hash = hash_bytes(block.p, block.n, w->seed);
-    struct room_wait wait = {0};
+    struct room_wait wait = {.records = 1};
     gcw_status status;
     do
         status = batch_sample_inline(d, block, hash, spread, w->guard[GCW_METRICS], bits, time_ms, receipt);
@@ -165,7 +165,7 @@ static gcw_status entry_append(gcw_writer *w, struct interned *stream, struct vi
         block = buf_view(&s->metadata.block);
     }
     if (status == GCW_OK) {
-        struct room_wait wait = {0};
+        struct room_wait wait = {.records = 1};
         do
             status = batch_entry(stream->owner, stream, line, block, time_ns, receipt);
         while (status == GCW_ERR_FULL && room_wait(w, GCW_LOGS, &wait, &status));

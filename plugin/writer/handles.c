@@ -45,8 +45,8 @@ gcw_status writer_labels(gcw_writer *w, gcw_signal signal, const gcw_label *labe
     return status;
 }
 
-gcw_status writer_begin(gcw_writer *w, const gcw_label *labels, size_t count, struct destination **d, struct scratch **s,
-                        gcw_error *err)
+gcw_status writer_begin(gcw_writer *w, const gcw_label *labels, size_t count, struct destination **d,
+                        struct scratch **s, gcw_error *err)
 {
     gcw_error unused;
     unused.code = GCW_OK;
