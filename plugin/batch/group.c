@@ -1,7 +1,8 @@
 /* Groups in a batch: the size of one, and the exemplars that come with it. */
 #include "batch/record.h"
 
-/* ---- exemplars: series, length, what exemplar_pack() wrote ---------------------------------------------------------- */
+/* ---- exemplars: series, length, what exemplar_pack() wrote ----------------------------------------------------------
+ */
 
 struct piece {
     uint32_t series, len;
@@ -32,7 +33,8 @@ struct view group_exemplars_take(struct view *rest, uint32_t series)
     return packed;
 }
 
-/* ---- size ----------------------------------------------------------------------------------------------------------- */
+/* ---- size -----------------------------------------------------------------------------------------------------------
+ */
 
 uint64_t group_wire(const struct group *g, size_t exemplars)
 {
@@ -44,8 +46,9 @@ gcw_status batch_group_fits(const struct destination *d, const struct group *g, 
     const struct batch_limits *l = &d->batcher->config.limits[d->signal];
     uint64_t wire = group_wire(g, 0);
     if (g->count > l->records)
-        return error_set(err, GCW_ERR_TOO_LARGE, "%u series, which are to go in one request: metrics_batch_records allows %llu",
-                         g->count, (unsigned long long)l->records);
+        return error_set(err, GCW_ERR_TOO_LARGE,
+                         "%u series, which are to go in one request: metrics_batch_records allows %llu", g->count,
+                         (unsigned long long)l->records);
     if (wire > l->bytes)
         return error_set(err, GCW_ERR_TOO_LARGE,
                          "%u series of %llu bytes, which are to go in one request: metrics_batch_bytes allows %llu",

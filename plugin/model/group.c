@@ -1,6 +1,6 @@
 /* A classic histogram or a summary is one thing to its application and a dozen series to a receiver. Their label blocks
- * are made here, once, from the checked block of the family: the name with a suffix, and for most of them a bound as one
- * more label. */
+ * are made here, once, from the checked block of the family: the name with a suffix, and for most of them a bound as
+ * one more label. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -17,7 +17,8 @@ static const struct kind {
     [GROUP_SUMMARY] = {"a summary", "quantiles", "quantile", "", "_sum", "_count"},
 };
 
-/* ---- checking ----------------------------------------------------------------------------------------------------- */
+/* ---- checking -----------------------------------------------------------------------------------------------------
+ */
 
 gcw_status group_shape_check(const struct group_shape *s, gcw_error *err)
 {
@@ -59,12 +60,15 @@ static gcw_status base_check(const struct label_rules *r, struct view base, cons
         return error_set(err, GCW_ERR_INVALID, "%u labels and \"%s\", allowed are %zu", block_labels(base), k->label,
                          r->max_labels);
     if (family->n + suffix > r->max_value_bytes)
-        return error_set(err, GCW_ERR_INVALID, "metric name \"%.*s\": with \"%s\" behind it longer than the %zu bytes "
-                         "allowed", VIEW_ARG(*family), k->count, r->max_value_bytes);
+        return error_set(err, GCW_ERR_INVALID,
+                         "metric name \"%.*s\": with \"%s\" behind it longer than the %zu bytes "
+                         "allowed",
+                         VIEW_ARG(*family), k->count, r->max_value_bytes);
     return GCW_OK;
 }
 
-/* ---- making ------------------------------------------------------------------------------------------------------- */
+/* ---- making -------------------------------------------------------------------------------------------------------
+ */
 
 struct making {
     struct view base;
@@ -176,7 +180,8 @@ gcw_status group_new(const struct label_rules *rules, struct view base, const st
     return *out ? GCW_OK : error_set(err, GCW_ERR_NOMEM, "out of memory");
 }
 
-/* ---- finding ------------------------------------------------------------------------------------------------------ */
+/* ---- finding ------------------------------------------------------------------------------------------------------
+ */
 
 /* A label that no series can have: without a name. */
 bool group_key(struct buf *block, const struct group_shape *shape)

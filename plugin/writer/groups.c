@@ -1,11 +1,12 @@
-/* Classic histograms and summaries: several series that are one thing. A handle is the interned key of its group, and one
- * append is one record: whatever turns it away turns away the whole. */
+/* Classic histograms and summaries: several series that are one thing. A handle is the interned key of its group, and
+ * one append is one record: whatever turns it away turns away the whole. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "writer/writer.h"
 
-/* ---- interning ------------------------------------------------------------------------------------------------------ */
+/* ---- interning ------------------------------------------------------------------------------------------------------
+ */
 
 /* Of one series, as the guard counts. */
 static uint64_t share_of(const struct interned *key, const struct group *g)
@@ -31,8 +32,8 @@ static gcw_status group_make(gcw_writer *w, struct interned *key, struct view ba
 {
     bool symbols = w->config->metrics_protocol != METRICS_PROTOCOL_1;
     struct group *g;
-    gcw_status status = group_new(&w->rules[GCW_METRICS], base, shape, (enum le_format)w->config->le_format, symbols, &g,
-                                  err);
+    gcw_status status =
+        group_new(&w->rules[GCW_METRICS], base, shape, (enum le_format)w->config->le_format, symbols, &g, err);
     if (status == GCW_OK)
         status = batch_group_fits(key->owner, g, err);
     if (status == GCW_OK)
@@ -121,7 +122,8 @@ static void group_release(struct interned *key)
     batch_release_group(d, key);
 }
 
-/* ---- appending ------------------------------------------------------------------------------------------------------ */
+/* ---- appending ------------------------------------------------------------------------------------------------------
+ */
 
 static gcw_status group_put(struct interned *key, const struct group_point *p, gcw_receipt *receipt, gcw_error *err)
 {
@@ -163,7 +165,8 @@ static uint64_t bits_of(double d)
     return bits;
 }
 
-/* ---- classic histograms --------------------------------------------------------------------------------------------- */
+/* ---- classic histograms ---------------------------------------------------------------------------------------------
+ */
 
 gcw_classic *gcw_classic_intern(gcw_writer *w, const gcw_label *labels, size_t count, const double *bounds,
                                 size_t bound_count, const gcw_metadata *metadata, const char *tenant, gcw_error *err)
@@ -256,7 +259,8 @@ gcw_status gcw_classic_stale(gcw_classic *histogram, int64_t time_ms, gcw_receip
 
 void gcw_classic_release(gcw_classic *histogram) { group_release((struct interned *)histogram); }
 
-/* ---- summaries ------------------------------------------------------------------------------------------------------ */
+/* ---- summaries ------------------------------------------------------------------------------------------------------
+ */
 
 gcw_summary *gcw_summary_intern(gcw_writer *w, const gcw_label *labels, size_t count, const double *quantiles,
                                 size_t quantile_count, const gcw_metadata *metadata, const char *tenant, gcw_error *err)
@@ -275,15 +279,17 @@ static void fill_summary(const void *from, uint64_t *bits)
     bits[i + 1] = bits_of((double)p->count);
 }
 
-gcw_status gcw_summary_append(gcw_summary *summary, const gcw_summary_point *point, gcw_receipt *receipt, gcw_error *err)
+gcw_status gcw_summary_append(gcw_summary *summary, const gcw_summary_point *point, gcw_receipt *receipt,
+                              gcw_error *err)
 {
     struct interned *key = (struct interned *)summary;
     const struct group *g = key->payload;
     if (point->value_count != g->bound_count || (point->value_count > 0 && !point->values))
-        return group_refuse(key, error_set(err, GCW_ERR_INVALID, "a summary: a value for each of its %u quantiles is wanted",
-                                           g->bound_count));
-    const struct group_point p = {.time_ms = point->time_ms, .start_ms = point->start_ms, .fill = fill_summary,
-                                  .from = point};
+        return group_refuse(key,
+                            error_set(err, GCW_ERR_INVALID, "a summary: a value for each of its %u quantiles is wanted",
+                                      g->bound_count));
+    const struct group_point p = {
+        .time_ms = point->time_ms, .start_ms = point->start_ms, .fill = fill_summary, .from = point};
     return group_put(key, &p, receipt, err);
 }
 

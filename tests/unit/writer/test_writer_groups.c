@@ -14,7 +14,8 @@ static const gcw_metadata about = {GCW_TYPE_HISTOGRAM, "h", "How long.", "second
 static gcw_classic *classic(struct host *h, const gcw_metadata *metadata)
 {
     gcw_error err = {0};
-    gcw_classic *c = gcw_classic_intern(h->w, labels, ARRAY_LEN(labels), bounds, ARRAY_LEN(bounds), metadata, NULL, &err);
+    gcw_classic *c =
+        gcw_classic_intern(h->w, labels, ARRAY_LEN(labels), bounds, ARRAY_LEN(bounds), metadata, NULL, &err);
     if (!c)
         fail_msg("%s", err.text);
     return c;
@@ -71,8 +72,7 @@ static void test_a_histogram_is_cumulative_buckets_then_sum_and_count(void **sta
         host_open(&h, (const char *const[]){"metrics_protocol", protocol[v], NULL});
         const gcw_label trace[] = {GCW_LABEL("trace_id", "abc")};
         const gcw_exemplar exemplars[] = {{trace, 1, 7, BASE - 1}, {trace, 1, 0.1, BASE - 3}, {NULL, 0, 9, BASE - 2}};
-        const gcw_classic_point p = {
-            BASE, BASE - 60000, counts, NULL, BUCKETS, 12.5, exemplars, ARRAY_LEN(exemplars)};
+        const gcw_classic_point p = {BASE, BASE - 60000, counts, NULL, BUCKETS, 12.5, exemplars, ARRAY_LEN(exemplars)};
         assert_int_equal(gcw_classic_append(classic(&h, &about), &p, NULL, NULL), GCW_OK);
         snprintf(want, sizeof want,
                  "__name__=\"h_bucket\",job=\"test\",le=\"0.1\",zone=\"a\" 1 @0%s # trace_id=\"abc\" "
@@ -233,7 +233,8 @@ static void test_stale_marks_every_series(void **state)
     host_free(&h);
 }
 
-/* ---- exemplars ---------------------------------------------------------------------------------------------------- */
+/* ---- exemplars ----------------------------------------------------------------------------------------------------
+ */
 
 static void exemplars_add(void *user, const struct request *q, const struct taken *t)
 {
@@ -280,7 +281,8 @@ static void test_exemplars_go_to_the_bucket_of_their_value(void **state)
     host_free(&h);
 }
 
-/* ---- refusals ----------------------------------------------------------------------------------------------------- */
+/* ---- refusals -----------------------------------------------------------------------------------------------------
+ */
 
 static char long_name[80];
 
@@ -387,7 +389,8 @@ static void test_counts_that_are_none_are_refused_whole(void **state)
     host_free(&h);
 }
 
-/* ---- handles ------------------------------------------------------------------------------------------------------ */
+/* ---- handles ------------------------------------------------------------------------------------------------------
+ */
 
 static void test_equal_histograms_are_one_handle_and_the_guard_counts_their_series(void **state)
 {
@@ -442,7 +445,8 @@ static void test_a_receipt_waits_for_every_series(void **state)
     host_free(&h);
 }
 
-/* ---- whole or not at all ------------------------------------------------------------------------------------------ */
+/* ---- whole or not at all ------------------------------------------------------------------------------------------
+ */
 
 /* Append k, of a histogram that stands for k: its time is BASE + k, each bucket has k, the sum is k + 0.5. */
 static gcw_status append_number(gcw_classic *c, uint64_t k)
@@ -472,7 +476,9 @@ static size_t count_whole(const struct receiver *r, bool *seen)
             assert_true(at + SERIES <= q[i].record_count);
             for (size_t n = 0; n < SERIES; n++) {
                 static const char *const le[BUCKETS] = {"\"0.1\"", "\"1\"", "\"2500000\"", "\"+Inf\""};
-                double want = n < BUCKETS ? (double)k * (double)(n + 1) : n == BUCKETS ? (double)k + 0.5 : (double)k * 4;
+                double want = n < BUCKETS    ? (double)k * (double)(n + 1)
+                              : n == BUCKETS ? (double)k + 0.5
+                                             : (double)k * 4;
                 assert_int_equal(t[n].time, BASE + k);
                 assert_true(t[n].value >= want && t[n].value <= want);
                 assert_true(n >= BUCKETS || strstr(t[n].labels, le[n]));
@@ -515,7 +521,8 @@ static void overflow(const char *policy, gcw_status want, uint64_t stop_after, g
 {
     struct host h;
     *t = (struct tally){.other = GCW_OK};
-    host_open(&h, (const char *const[]){SMALL, "overflow", policy, "block_timeout", want == GCW_ERR_TIMEOUT ? "50ms" : "0", NULL});
+    host_open(&h, (const char *const[]){SMALL, "overflow", policy, "block_timeout",
+                                        want == GCW_ERR_TIMEOUT ? "50ms" : "0", NULL});
     receiver_hold(h.receiver);
     append_many(classic(&h, NULL), host_series(&h, "beside"), t, stop_after);
     assert_int_equal(t->other, want);
