@@ -107,6 +107,14 @@ static bool beyond_1(const struct sealer *s, const struct batch *batch)
     return (beyond & BEYOND_CUSTOM_BUCKETS) || ((beyond & BEYOND_HISTOGRAMS) && s->config.no_histograms);
 }
 
+/* What a record has beside its number; no_exemplars: it is to be left out. */
+static void tally_beside(struct tally *t, const struct point *p, bool no_exemplars)
+{
+    t->histograms += p->histogram.n > 0;
+    if (p->exemplars.n > 0)
+        *(no_exemplars ? &t->exemplars_unsaid : &t->exemplars) += exemplars_count(p->exemplars);
+}
+
 /* One series of a group. */
 static struct point group_point(const struct record_group *r, uint32_t k, struct view *exemplars)
 {
@@ -118,13 +126,15 @@ static struct point group_point(const struct record_group *r, uint32_t k, struct
 
 static bool group_rw1(struct sealer *s, const struct record_group *r, struct tally *t)
 {
-    struct view exemplars = s->config.no_exemplars ? view_make("", 0) : group_exemplars(r);
+    struct view exemplars = group_exemplars(r);
     bool ok = true;
     for (uint32_t k = 0; k < r->group->count && ok; k++) {
         const struct point p = group_point(r, k, &exemplars);
         struct view block = interned_block(r->group->series[k]);
         tally_time(t, r->time_ms);
-        ok = p.exemplars.n ? rw1_point_put(&s->raw, block, &p) : put_sample(s, block, p.value_bits, p.time_ms);
+        tally_beside(t, &p, s->config.no_exemplars);
+        ok = p.exemplars.n && !s->config.no_exemplars ? rw1_point_put(&s->raw, block, &p)
+                                                      : put_sample(s, block, p.value_bits, p.time_ms);
     }
     return ok;
 }
@@ -136,6 +146,7 @@ static bool group_rw2(struct sealer *s, const struct record_group *r, struct tal
     for (uint32_t k = 0; k < r->group->count && ok; k++) {
         const struct point p = group_point(r, k, &exemplars);
         tally_time(t, r->time_ms);
+        tally_beside(t, &p, false);
         ok = rw2_series(s->rw2, r->group->series[k]) &&
              (p.exemplars.n || p.start_ms ? rw2_point(s->rw2, &p) : rw2_sample(s->rw2, p.value_bits, p.time_ms));
     }
@@ -160,6 +171,7 @@ static bool encode_rw1(struct sealer *s, const struct chunk *c, uint32_t at, str
         const struct record_point *r = (const void *)head;
         struct point p = point_of(r);
         tally_time(t, r->time_ms);
+        tally_beside(t, &p, s->config.no_exemplars);
         if (s->config.no_exemplars)
             p.exemplars.n = 0;
         return rw1_point_put(&s->raw, r->series ? interned_block(r->series) : view_make(r->text, r->block_len), &p);
@@ -189,6 +201,7 @@ static bool encode_rw2(struct sealer *s, const struct chunk *c, uint32_t at, str
         const struct record_point *r = (const void *)head;
         const struct point p = point_of(r);
         tally_time(t, r->time_ms);
+        tally_beside(t, &p, false);
         return (r->series ? rw2_series(s->rw2, r->series)
                           : rw2_series_block(s->rw2, view_make(r->text, r->block_len))) &&
                rw2_point(s->rw2, &p);
@@ -282,6 +295,9 @@ static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, e
     out->lanes = batch->lanes;
     out->records = (uint32_t)t->records;
     out->metadata = (uint32_t)t->metadata;
+    out->exemplars = t->exemplars;
+    out->histograms = t->histograms;
+    out->exemplars_unsaid = t->exemplars_unsaid;
     out->first_time = t->first_time;
     out->last_time = t->last_time;
     out->sealed_unix_ms = clock_unix_ms();

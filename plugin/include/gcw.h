@@ -197,12 +197,16 @@ typedef struct gcw_signal_stats {
     uint64_t accepted; /* records taken by append */
     uint64_t refused;  /* records turned away with an error at append (not in `accepted`) */
     uint64_t outcome[GCW_OUTCOMES];
-    uint64_t recovered;     /* records found in queue_dir at open */
-    uint64_t pending;       /* accepted or recovered, not ended */
-    uint64_t on_disk;       /* of them: in files of queue_dir */
-    uint64_t metadata_sent; /* metric families whose metadata was delivered */
-    uint64_t changed;       /* label sets and entries that were mended (sanitised, cut) to fit the receiver */
-    uint64_t requests;      /* requests sent, retries included */
+    uint64_t recovered;           /* records found in queue_dir at open */
+    uint64_t pending;             /* accepted or recovered, not ended */
+    uint64_t on_disk;             /* of them: in files of queue_dir */
+    uint64_t metadata_sent;       /* metric families whose metadata was delivered */
+    uint64_t exemplars_sent;      /* in requests that were delivered, in part too */
+    uint64_t exemplars_left_out;  /* receivers would refuse them, or metrics_exemplars=off kept them out of 1.0 */
+    uint64_t histograms_sent;     /* native ones, as exemplars_sent */
+    uint64_t histograms_left_out; /* of those rejected: not to be said in remote write 1.0 */
+    uint64_t changed;             /* label sets and entries that were mended (sanitised, cut) to fit the receiver */
+    uint64_t requests;            /* requests sent, retries included */
     uint64_t retries;
     uint64_t requests_waiting; /* sealed, not ended */
     uint64_t requests_in_flight;

@@ -203,6 +203,8 @@ void segment_record_put(uint8_t out[SEGMENT_RECORD_HEAD], const struct segment_r
     p = put64(p, r->sealed_mono_ms);
     p = put32(p, r->records);
     p = put32(p, r->metadata);
+    p = put32(p, r->exemplars);
+    p = put32(p, r->histograms);
     p = put32(p, r->raw_len);
     *p++ = r->protocol;
     *p = r->encoding;
@@ -224,6 +226,8 @@ bool segment_record_get(const uint8_t *b, size_t n, struct segment_record *r)
     r->sealed_mono_ms = get64(&p);
     r->records = get32(&p);
     r->metadata = get32(&p);
+    r->exemplars = get32(&p);
+    r->histograms = get32(&p);
     r->raw_len = get32(&p);
     r->protocol = *p++;
     r->encoding = *p;

@@ -12,9 +12,9 @@
 
 #include "queue/queue.h"
 
-#define SEGMENT_VERSION     1u
+#define SEGMENT_VERSION     2u
 #define SEGMENT_DATA        2048u
-#define SEGMENT_RECORD_HEAD 80u
+#define SEGMENT_RECORD_HEAD 88u
 #define SEGMENT_TRAILER     64u
 #define SEGMENT_TENANT_MAX  255u
 #define SEGMENT_BODY_MAX    (64u * 1024 * 1024)
@@ -62,7 +62,7 @@ struct segment_record {
     uint64_t boot, seq;      /* which writer wrote it, and its batch_seq there */
     uint64_t sealed_mono_ms; /* of that writer's clock */
     int64_t first_time, last_time, sealed_unix_ms;
-    uint32_t records, metadata, raw_len, len, body_crc;
+    uint32_t records, metadata, exemplars, histograms, raw_len, len, body_crc;
     uint8_t protocol, encoding;
 };
 

@@ -169,6 +169,8 @@ static int write_record(struct queue *q, int file, const struct sealed *s, uint6
         .sealed_mono_ms = s->sealed_mono_ms,
         .records = s->records,
         .metadata = s->metadata,
+        .exemplars = s->exemplars,
+        .histograms = s->histograms,
         .raw_len = s->raw_len,
         .len = s->len,
         .body_crc = crc32c(0, s->body, s->len),
@@ -316,6 +318,8 @@ static struct sealed *sealed_from(const struct queue *q, const struct fifo *f, c
     s->encoding = (enum encoding)r->encoding;
     s->records = r->records;
     s->metadata = r->metadata;
+    s->exemplars = r->exemplars;
+    s->histograms = r->histograms;
     s->raw_len = r->raw_len;
     s->first_time = r->first_time;
     s->last_time = r->last_time;

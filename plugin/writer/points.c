@@ -53,6 +53,7 @@ gcw_status writer_exemplar(gcw_writer *w, const gcw_exemplar *e, struct scratch 
         gcw_error note;
         error_set(&note, GCW_OK, "left out: %.400s", why.text);
         note_change(w, GCW_METRICS, note.text);
+        atomic_fetch_add(&w->counters[GCW_METRICS].exemplars_left_out, 1);
         return GCW_OK;
     }
     if (status != GCW_OK)

@@ -24,6 +24,7 @@ struct counters {
     _Atomic uint64_t refused, changed;
     _Atomic uint64_t turned_away[AWAYS]; /* accepted and dropped at once, by a policy */
     _Atomic uint64_t outcome[GCW_OUTCOMES];
+    _Atomic uint64_t exemplars_sent, exemplars_left_out, histograms_sent, histograms_left_out;
     _Atomic uint64_t metadata_sent, requests, bytes_raw, bytes_sent;
     uint64_t reported_away[AWAYS]; /* delivery thread: of them, told to the host */
     int last_http_status;          /* under `lock` from here on */

@@ -187,7 +187,7 @@ class Directory(Case):
     def test_damaged_record_costs_itself_alone_and_is_named(self):
         first = self.backlog()[0]
         with open(first, "r+b") as f:
-            f.seek(2048 + 80 + 5000)
+            f.seek(2048 + 88 + 5000)
             byte = f.read(1)
             f.seek(-1, 1)
             f.write(bytes([byte[0] ^ 1]))
