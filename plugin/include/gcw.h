@@ -448,9 +448,9 @@ typedef struct gcw_classic gcw_classic;
 typedef struct gcw_summary gcw_summary;
 
 /* Interns a histogram with the bounds of its buckets, finite and rising, at most 1000, the one at +Inf not among them;
- * none are allowed. metadata->type (if given) is GCW_TYPE_HISTOGRAM, or GCW_TYPE_GAUGEHISTOGRAM, whose sum and count
- * are called NAME_gsum and NAME_gcount (OpenMetrics 1.0); its family NULL or the name. Equal labels, bounds, kind and
- * tenant give the same handle, counted. GCW_ERR_INVALID (which label or bound, why), GCW_ERR_LIMIT (the guard),
+ * none are fine. metadata->type (if given) is GCW_TYPE_HISTOGRAM, or GCW_TYPE_GAUGEHISTOGRAM, whose sum and count
+ * are called NAME_gsum and NAME_gcount (OpenMetrics 1.0); metadata->family is not looked at. Equal labels, bounds, kind
+ * and tenant give the same handle, counted. GCW_ERR_INVALID (which label or bound, why), GCW_ERR_LIMIT (the guard),
  * GCW_ERR_TOO_LARGE (more than metrics_batch_records or _bytes lets into one request). Otherwise as
  * gcw_series_intern().
  */
@@ -479,7 +479,7 @@ GCW_API gcw_status gcw_classic_append(gcw_classic *histogram, const gcw_classic_
 /* The histogram has ended: a stale marker for each of its series. Errors as gcw_sample_append(). */
 GCW_API gcw_status gcw_classic_stale(gcw_classic *histogram, int64_t time_ms, gcw_receipt *receipt);
 
-/* The same for a summary, with quantiles of 0 to 1, rising, at most 1000; none are allowed. metadata->type (if given)
+/* The same for a summary, with quantiles of 0 to 1, rising, at most 1000; none are fine. metadata->type (if given)
  * is GCW_TYPE_SUMMARY. */
 GCW_API gcw_summary *gcw_summary_intern(gcw_writer *writer, const gcw_label *labels, size_t count,
                                         const double *quantiles, size_t quantile_count, const gcw_metadata *metadata,

@@ -73,14 +73,10 @@ static bool metadata_fits(const gcw_metadata *m, const struct group_shape *shape
     static const gcw_metric_type type[] = {[GROUP_HISTOGRAM] = GCW_TYPE_HISTOGRAM,
                                            [GROUP_GAUGE_HISTOGRAM] = GCW_TYPE_GAUGEHISTOGRAM,
                                            [GROUP_SUMMARY] = GCW_TYPE_SUMMARY};
-    if (m && m->type != type[shape->kind])
-        error_set(err, GCW_ERR_INVALID, "metadata of \"%.*s\": type %d, which is not that of a %s", VIEW_ARG(name),
-                  (int)m->type, shape->kind == GROUP_SUMMARY ? "summary" : "histogram");
-    else if (m && m->family && !view_is(name, m->family))
-        error_set(err, GCW_ERR_INVALID, "metadata of \"%.*s\": the family's name is its own, not \"%.100s\"",
-                  VIEW_ARG(name), m->family);
-    else
+    if (!m || m->type == type[shape->kind])
         return true;
+    error_set(err, GCW_ERR_INVALID, "metadata of \"%.*s\": type %d, which is not that of a %s", VIEW_ARG(name),
+              (int)m->type, shape->kind == GROUP_SUMMARY ? "summary" : "histogram");
     return false;
 }
 
@@ -90,7 +86,6 @@ static struct interned *group_intern(gcw_writer *w, const gcw_label *labels, siz
 {
     struct destination *d = writer_destination(w, GCW_METRICS, tenant, err);
     struct interned *key = NULL;
-    struct view name;
     if (!d || group_shape_check(shape, err) != GCW_OK)
         return NULL;
     struct scratch *s = scratch_take(w);
@@ -99,11 +94,11 @@ static struct interned *group_intern(gcw_writer *w, const gcw_label *labels, siz
         return NULL;
     }
     if (writer_labels(w, GCW_METRICS, labels, count, &s->labels, err) == GCW_OK) {
-        name = s->labels.metric_name;
+        struct view name = s->labels.metric_name;
         if (metadata_fits(metadata, shape, name, err))
             key = group_acquire(w, d, &s->labels.block, shape, err);
-        if (key && metadata)
-            metadata_append(w, d, metadata, name);
+        if (key && metadata) /* of the family, whatever it is called there */
+            metadata_append(w, d, &(gcw_metadata){metadata->type, NULL, metadata->help, metadata->unit}, name);
     }
     scratch_give(w, s);
     return key;
