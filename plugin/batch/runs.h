@@ -7,6 +7,7 @@
 /* What a walk over a batch counts. */
 struct tally {
     uint64_t records, metadata;
+    uint32_t exemplars, histograms, exemplars_unsaid;
     int64_t first_time, last_time;
 };
 

@@ -241,3 +241,12 @@ bool exemplar_next(struct view *packed, struct exemplar *e)
     *packed = view_make(e->block.p + e->block.n, packed->n - sizeof head - e->block.n);
     return true;
 }
+
+uint32_t exemplars_count(struct view packed)
+{
+    struct exemplar e;
+    uint32_t n = 0;
+    while (exemplar_next(&packed, &e))
+        n++;
+    return n;
+}

@@ -38,6 +38,7 @@ struct gcw_config {
     uint64_t logs_max_past_ms, logs_max_future_ms; /* 0 = no bound */
     int logs_window_policy;                        /* enum window_policy */
     int metrics_protocol;                          /* enum metrics_protocol */
+    int le_format;                                 /* enum le_format */
     uint64_t compression_level;
     bool metrics_metadata, metrics_native_histograms, metrics_exemplars;
 

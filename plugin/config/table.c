@@ -37,6 +37,7 @@
 
 static const char *const auths[] = {"auto", "basic", "tenant", "bearer", "none", NULL};
 static const char *const metrics_protocols[] = {"auto", "1.0", "2.0", NULL};
+static const char *const le_formats[] = {"shortest", "openmetrics", "fluent-bit", NULL};
 static const char *const cleartexts[] = {"refuse", "allow", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const http_versions[] = {"auto", "1.1", "2", NULL};
@@ -153,6 +154,11 @@ const struct option_row option_rows[] = {
     ENUM("label_policy", "sanitise", "sanitise|truncate|reject", label_policies, 0, false, LABELS, label_policy,
          "What happens to labels a receiver would refuse: sanitise mends names and cuts values, truncate only cuts, "
          "reject refuses."),
+    ENUM("le_format", "shortest", "shortest|openmetrics|fluent-bit", le_formats, 0, false, LABELS, le_format,
+         "How bucket bounds and quantiles become the labels le and quantile of classic histograms and summaries, which "
+         "receivers compare as text: shortest 0.1, 1, 1000000, as from OpenTelemetry and most client libraries; "
+         "openmetrics 0.1, 1.0, 1e+06, as Prometheus 3 and Alloy store what they scrape; fluent-bit as its "
+         "own output writes them, 0.10000000000000001, 1, 1000000."),
     INT("metrics_max_labels", 30, 1, 65536, LABELS, signal[GCW_METRICS].max_labels, "Most labels of a series."),
     SIZE("metrics_max_label_name", "1KiB", "16B", "1MiB", 16, MIB, LABELS, signal[GCW_METRICS].max_label_name,
          "Longest label name of a series."),

@@ -12,7 +12,7 @@ PROTOCOLS = ("1.0", "2.0")
 
 class Cortex(Case):
     # one of each kind of point, and how it is read back
-    build_points, points, query = test_protocol.Points.build_points, test_protocol.Points.points, test_protocol.Points.query
+    points, query = test_protocol.Points.points, test_protocol.Points.query
     histogram, check_points = test_protocol.Points.histogram, test_protocol.Points.check_prometheus
     keeps_minus_zero = False  # its parts pass samples to each other without what compares equal to 0
 
@@ -99,7 +99,7 @@ runtime_config: {{file: {cls.home}/runtime.yaml, period: 100ms}}
     # ---- what is stored
 
     def test_all_kinds_of_points_come_back_equal(self):
-        self.build_points()
+        self.points_program = self.program("points")
         for protocol in ("1.0", "2.0", "auto"):
             with self.subTest(protocol):
                 self.as_tenant("points-" + protocol)

@@ -58,8 +58,10 @@ class Scrape(Case):
         for protocol in ("1.0", "2.0"):
             url = self.receive() + "/api/v1/push"
             run = self.gcw("push", "metrics", "--url", url, "--scrape", e.url, *EVERY, "--scrapes", 1, "--set",
-                           f"metrics_protocol={protocol}", "--set", "metrics_exemplars=on")
+                           f"metrics_protocol={protocol}", "--set", "metrics_exemplars=on",
+                           "--summary", "json")
             self.assertEqual(run.returncode, 0, run.stderr)
+            self.assertEqual([summary(run)[key] for key in ("exemplars", "exemplars_left_out", "histograms", "histograms_left_out")], [2, 0, 0, 0])
             got = {r["labels"]["a"]: r for r in self.records("exemplar")}
             stamp, = {r["time_ms"] for r in self.records("sample") if r["labels"]["__name__"] == "c_total" and float(r["value"]) > 0}
             self.assertEqual((got["1"]["exemplar"], got["1"]["value"], got["1"]["time_ms"]), ({"trace_id": "ab12"}, "2.5", 1700000000500))
