@@ -36,6 +36,8 @@ class Server:
 
 
 def answer(request, status, body=b"", headers=()):
+    if status == 204:
+        body = b""  # bytes behind it would be taken for the answer to the next request
     try:
         request.send_response(status)
         for name, value in headers:
@@ -76,7 +78,7 @@ class Exporter(Server):
         answer(request, 200, body[:len(body) - (self.cut if len(self.seen) % 2 == 0 else 0)], headers)
 
 
-Request = collections.namedtuple("Request", "time headers body status")
+Request = collections.namedtuple("Request", "time headers body status method")
 
 
 class Sink(Server):
@@ -94,7 +96,7 @@ class Sink(Server):
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
         with self.lock:
             status, text, headers, seconds = self.reply(len(self.requests) + 1)
-            self.requests.append(Request(time.monotonic(), request.headers, body, status))
+            self.requests.append(Request(time.monotonic(), request.headers, body, status, request.command))
         time.sleep(seconds)
         if status < 300 and V2 in request.headers.get("Content-Type", ""):
             series, _ = read_rw2(body)

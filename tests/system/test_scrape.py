@@ -170,7 +170,7 @@ class Scrape(Case):
         self.assertEqual(self.stderr.count("not newer than what the series had before"), 3)
 
     def test_formats_are_asked_for_and_told_apart_by_their_type(self):
-        metrics = "# TYPE a counter\na_total 5 1700000000.5\n# EOF\n"
+        metrics = "# TYPE a counter\na_total 5 1700000000.5\n# TYPE b gauge\nb 1\n# EOF\n"
         for content_type, want in ((OPENMETRICS, [1700000000500]), (None, [1700000000500]), (TEXT, [])):
             e, sink = self.exporter(metrics, content_type=content_type), self.sink()
             # as 0.0.4 the time is no integer: the line is told, and the scrape goes on
@@ -207,6 +207,20 @@ class Scrape(Case):
         self.assertEqual([(name, number(bits)) for name, _, bits, _ in got if len(name) == 1], [("a", 1), ("b", 2), ("c", 4)])
         self.assertIn(f"{e.url}:2: ", self.stderr)
         self.assertIn("the series stands there twice", self.stderr)
+
+    def test_an_answer_that_holds_no_metrics_is_a_failed_scrape(self):
+        e, sink = self.exporter(lambda n: "a 1\n" if n != 2 else "<!DOCTYPE html>\n<title>Sign in</title>\n"), self.sink()
+        got = self.scrape(sink, e.url, rounds=3, args=("--keep-series",), code=3)
+        self.assertEqual([number(bits) for name, _, bits, _ in got if name == "up"], [1, 0, 1])
+        self.assertEqual([bits == STALE for name, _, bits, _ in got if name == "a"], [False, True, False])
+        self.assertIn("scrape failed: not a line of the answer is a sample", self.stderr)
+
+    def test_a_label_that_stands_twice_costs_its_line(self):
+        e, sink = self.exporter('a{x="1",y="2",x="3"} 1\nb 2\n'), self.sink()
+        got = self.scrape(sink, e.url, args=("--keep-series",), code=3)
+        self.assertEqual([name for name, *_ in got if len(name) == 1], ["b"])
+        self.assertEqual([number(bits) for name, _, bits, _ in got if name in ("up", "scrape_samples_scraped")], [1, 1])
+        self.assertIn(f"{e.url}:1: a label stands there twice", self.stderr)
 
     def test_the_same_series_written_in_two_ways_is_one(self):
         e = self.exporter(lambda n: 'a{x="1",y="2"} 1\n' + ('a{y="2",x="1"} 2\n' if n == 1 else ""))

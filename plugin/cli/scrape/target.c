@@ -33,6 +33,7 @@ struct target {
     uint64_t scrape; /* number of the one at hand, from 1 */
     int64_t stamp_ms;
     uint64_t scraped, kept, added;
+    bool garbled; /* there were lines that say nothing */
 };
 
 /* ---- to the writer ------------------------------------------------------------------------------------------------
@@ -134,6 +135,21 @@ static gcw_series *series_open(struct target *t, const struct exposition_sample 
 /* ---- a scrape's body ----------------------------------------------------------------------------------------------
  */
 
+static void on_malformed(void *ctx, uint64_t line, const char *why, struct view text)
+{
+    struct target *t = ctx;
+    t->garbled = true;
+    push_malformed(t->push, line, why, text);
+}
+
+static bool label_stands_twice(const struct exposition_sample *s)
+{
+    for (size_t i = 1; i < s->count; i++)
+        if (label_at(s->labels, i, view_make(s->labels[i].name, s->labels[i].name_len)) < i)
+            return true;
+    return false;
+}
+
 /* The series of a sample, with what became of it this time; NULL when it was told and counted. */
 static struct scraped *sample_series(struct target *t, const struct exposition_sample *s, bool *again)
 {
@@ -141,6 +157,11 @@ static struct scraped *sample_series(struct target *t, const struct exposition_s
     bool fresh = false;
     struct scraped *have = series_find(t->series, s->series, t->scrape);
     err.text[0] = 0;
+    if (!have && label_stands_twice(s)) { /* which of the two is meant nobody knows */
+        on_malformed(t, s->line, "a label stands there twice", s->series);
+        return NULL;
+    }
+    t->scraped++;
     if (!have) {
         gcw_series *handle = series_open(t, s, &err);
         have = handle ? series_add(t->series, s->series, handle, t->scrape, &fresh) : NULL;
@@ -159,7 +180,6 @@ static void on_sample(void *ctx, const struct exposition_sample *s)
 {
     struct target *t = ctx;
     bool own_time = s->has_time && !t->settings->own_timestamps, again;
-    t->scraped++;
     struct scraped *series = sample_series(t, s, &again);
     if (!series)
         return;
@@ -194,11 +214,6 @@ static void on_family(void *ctx, const struct exposition_family *f)
     while (status == GCW_ERR_FULL && !push_interrupted() && gcw_writer_flush(t->push->writer, 50) != GCW_ERR_NOMEM);
 }
 
-static void on_malformed(void *ctx, uint64_t line, const char *why, struct view text)
-{
-    push_malformed(((struct target *)ctx)->push, line, why, text);
-}
-
 static bool body_read(struct target *t, const struct fetched *f)
 {
     const struct exposition_handler h = {t, on_sample, on_family, on_malformed};
@@ -224,6 +239,7 @@ void target_start(struct target *t, uint64_t now_ms)
 {
     t->scrape++;
     t->scraped = t->kept = t->added = 0;
+    t->garbled = false;
     t->started_us = clock_mono_us();
     t->stamp_ms = schedule_stamp(gcw_now_ms(), t->settings->interval_ms, t->offset_ms);
     t->due_ms = schedule_next(t->due_ms, now_ms, t->settings->interval_ms);
@@ -240,6 +256,8 @@ void target_finish(struct target *t)
     atomic_fetch_add(&t->push->read_bytes, f.body.n);
     if (!f.trouble && !body_read(t, &f))
         f = (struct fetched){.trouble = "out of memory", .kind = 1};
+    if (!f.trouble && t->garbled && t->scraped == 0) /* a login page, an error of a proxy */
+        f = (struct fetched){.trouble = "not a line of the answer is a sample", .kind = 2};
     tell(t, f.kind, f.trouble);
     if (f.trouble)
         series_each(t->series, end_series, t);
