@@ -30,6 +30,7 @@ struct bench {
     struct interned **series;
     uint64_t count, labels;
     enum protocol protocol;
+    bool symbols; /* series are kept as such: where 2.0 is spoken, or hoped for */
     void (*text)(struct series_text *t, uint64_t number);
     struct buf raw, packed;
     uint64_t memory;
@@ -58,16 +59,16 @@ static void bench_open(struct bench *b, uint64_t series, struct batch_limits lim
 {
     const struct batcher_config c = {{limits, limits}, {1, 1}, 1};
     const struct batcher_ops ops = {b, take, give};
-    const struct seal_config sc = {.logs = SEAL_PLAIN, .compression_level = 1};
+    struct seal_config sc = {.logs = SEAL_PLAIN, .compression_level = 1};
     b->count = series;
     b->guard = guard_new(series, UINT64_MAX);
     b->table = b->guard ? intern_table_new(b->guard, 7, destination_assign) : NULL;
     b->batcher = batcher_new(&c, &ops);
     b->destination = b->batcher ? batcher_destination(b->batcher, GCW_METRICS, "") : NULL;
+    if (b->table && b->symbols && !(sc.symbols = intern_table_symbols(b->table)))
+        die("out of memory");
     b->sealer = sealer_new(&sc);
     b->series = malloc(series * sizeof(struct interned *));
-    if (b->table && b->protocol == PROTOCOL_RW2)
-        intern_table_symbols(b->table);
     if (!b->table || !b->destination || !b->sealer || !b->series)
         die("out of memory");
     memset(b->series, 0, series * sizeof(struct interned *)); /* the host's array must not count as ours */
@@ -248,6 +249,7 @@ int main(int argc, char **argv)
     struct bench b = {0};
     struct cost cost[ROUNDS_MAX];
     b.protocol = arg_number(argc, argv, "--protocol", 1) == 2 ? PROTOCOL_RW2 : PROTOCOL_RW1;
+    b.symbols = b.protocol == PROTOCOL_RW2 || arg_flag(argc, argv, "--symbols");
     b.text = arg_flag(argc, argv, "--one-target") ? series_of_target : series_text;
     b.labels = arg_number(argc, argv, "--labels", SERIES_LABELS);
     if (rounds > ROUNDS_MAX || b.labels < 2 || b.labels > LABELS_MAX)

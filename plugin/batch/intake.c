@@ -22,7 +22,10 @@ static inline uint32_t stripe_index(const struct destination *d, uint64_t hash, 
     return lane + d->lanes * (uint32_t)(spread % per_lane);
 }
 
-void destination_assign(struct interned *i) { i->stripe = stripe_index(i->owner, i->hash, i->number / RUN); }
+void destination_assign(struct interned *i, uint32_t number)
+{
+    i->stripe = stripe_index(i->owner, i->hash, number / RUN);
+}
 
 static bool share_note(struct chunk *c, struct gcw_receipt *receipt)
 {
@@ -103,7 +106,7 @@ static inline void stripe_commit(struct stripe *s, uint32_t size, uint64_t wire,
  * guess where the one after next is, for the cost of an addition. Nothing is read if it is wrong. */
 static inline void prefetch_next(const struct interned *series)
 {
-    uintptr_t stride = (sizeof *series + series->block_len + 8 + 15) & ~(uintptr_t)15; /* malloc's */
+    uintptr_t stride = (sizeof *series + interned_body(series) + 8 + 15) & ~(uintptr_t)15; /* malloc's */
     __builtin_prefetch((const void *)((uintptr_t)series + 4 * stride));
 }
 

@@ -8,6 +8,7 @@ struct sealer {
     struct seal_config config;
     struct gzip *gzip;
     struct rw2 *rw2; /* NULL until metrics are sealed in 2.0 */
+    struct block_maker maker;
     struct buf raw, packed;
     struct runs runs;
 };
@@ -39,6 +40,7 @@ void sealer_free(struct sealer *s)
         return;
     gzip_free(s->gzip);
     rw2_free(s->rw2);
+    block_maker_free(&s->maker);
     buf_free(&s->raw);
     buf_free(&s->packed);
     runs_free(&s->runs);
@@ -63,23 +65,30 @@ static bool put_metadata(struct sealer *s, const struct record_metadata *m, stru
     return true;
 }
 
-/* Label blocks are spread over memory, a cache miss each: ask for those a few records ahead. */
+/* Label sets are spread over memory, a cache miss each: ask for those a few records ahead, as many lines as they mostly
+ * have. */
 #define AHEAD 8
 
-static void prefetch_ahead(const struct chunk *c, uint32_t at)
+static inline void prefetch_ahead(const struct chunk *c, uint32_t at, unsigned lines)
 {
     at += AHEAD * (uint32_t)sizeof(struct record_sample);
     if (at >= c->used || c->used != c->records * sizeof(struct record_sample))
         return; /* records of other sizes between: no telling where one starts */
     const struct record_sample *r = (const struct record_sample *)(const void *)(c->data + at);
     const char *p = (const char *)r->series;
-    for (unsigned line = 0; line < 6; line++)
+    for (unsigned line = 0; line < lines; line++)
         __builtin_prefetch(p + 64 * line);
+}
+
+/* Empty = out of memory. */
+static struct view block_of(struct sealer *s, const struct interned *i)
+{
+    return i->labels ? block_remake(&s->maker, s->config.symbols, i) : interned_block(i);
 }
 
 static bool put_sample(struct sealer *s, struct view block, uint64_t bits, int64_t time_ms)
 {
-    if (!buf_reserve(&s->raw, block.n + 32))
+    if (block.n == 0 || !buf_reserve(&s->raw, block.n + 32))
         return false;
     rw1_sample_put(&s->raw, block, bits, time_ms);
     return true;
@@ -112,9 +121,9 @@ static bool encode_rw1(struct sealer *s, const struct chunk *c, uint32_t at, str
     const struct record *head = chunk_record(c, at);
     if (head->kind == RECORD_SAMPLE) {
         const struct record_sample *r = (const void *)head;
-        prefetch_ahead(c, at);
+        prefetch_ahead(c, at, 6);
         tally_time(t, r->time_ms);
-        return put_sample(s, interned_block(r->series), r->value_bits, r->time_ms);
+        return put_sample(s, block_of(s, r->series), r->value_bits, r->time_ms);
     }
     if (head->kind == RECORD_SAMPLE_INLINE) {
         const struct record_sample_inline *r = (const void *)head;
@@ -127,7 +136,8 @@ static bool encode_rw1(struct sealer *s, const struct chunk *c, uint32_t at, str
         tally_time(t, r->time_ms);
         if (s->config.no_exemplars)
             p.exemplars.n = 0;
-        return rw1_point_put(&s->raw, r->series ? interned_block(r->series) : view_make(r->text, r->block_len), &p);
+        const struct view block = r->series ? block_of(s, r->series) : view_make(r->text, r->block_len);
+        return block.n > 0 && rw1_point_put(&s->raw, block, &p);
     }
     return head->kind == RECORD_METADATA ? put_metadata(s, (const void *)head, t) : true;
 }
@@ -138,7 +148,7 @@ static bool encode_rw2(struct sealer *s, const struct chunk *c, uint32_t at, str
     const struct record *head = chunk_record(c, at);
     if (head->kind == RECORD_SAMPLE) {
         const struct record_sample *r = (const void *)head;
-        prefetch_ahead(c, at);
+        prefetch_ahead(c, at, 3);
         tally_time(t, r->time_ms);
         return rw2_series(s->rw2, r->series) && rw2_sample(s->rw2, r->value_bits, r->time_ms);
     }
@@ -163,7 +173,7 @@ static bool encode_metrics(struct sealer *s, const struct batch *batch, enum pro
 {
     bool two = protocol == PROTOCOL_RW2;
     uint32_t described = 0;
-    if (two && !s->rw2 && !(s->rw2 = rw2_new()))
+    if (two && !s->rw2 && !(s->rw2 = rw2_new(s->config.symbols)))
         return false;
     bool ok = !two || rw2_begin(s->rw2, s->config.families, batch->destination);
     for (const struct chunk *c = batch->first; c && ok; c = c->next)
@@ -256,15 +266,13 @@ static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, e
 
 /* After the last record that can name them was encoded. Chunks without any are not walked: their records have left the
  * caches by now. */
-static void destroy_released(struct sealer *s, const struct batch *batch)
+static void destroy_released(const struct sealer *s, const struct batch *batch)
 {
     for (const struct chunk *c = batch->first; c; c = c->next)
         for (uint32_t at = 0; c->has_release && at < c->used; at += chunk_record(c, at)->size)
             if (chunk_record(c, at)->kind == RECORD_RELEASE) {
-                struct interned *i = ((const struct record_release *)(const void *)chunk_record(c, at))->label_set;
-                if (i->symbol)
-                    rw2_forget(s->rw2, i);
-                intern_destroy(i);
+                const struct record_release *r = (const void *)chunk_record(c, at);
+                intern_destroy(s->config.symbols, r->label_set);
             }
 }
 

@@ -69,7 +69,7 @@ static void assert_hex(const struct buf *b, const char *hex)
 static void request_of_one(struct buf *raw, const gcw_label *labels, size_t n, struct families *families,
                            const struct point *p)
 {
-    struct rw2 *e = rw2_new();
+    struct rw2 *e = rw2_new(NULL);
     struct buf block = {0};
     uint32_t described;
     block_make(&block, labels, n);
@@ -488,7 +488,7 @@ static void test_random_points_come_back_whole_in_parts_and_in_1(void **unused)
 {
     (void)unused;
     static struct made made[RECORDS];
-    struct rw2 *e = rw2_new();
+    struct rw2 *e = rw2_new(NULL);
     for (int round = 0; round < 40; round++) {
         struct buf raw = {0};
         uint32_t n = 1 + below(RECORDS), described;
