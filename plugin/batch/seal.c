@@ -169,20 +169,29 @@ static bool encode_rw2(struct sealer *s, const struct chunk *c, uint32_t at, str
     return true;
 }
 
-static bool encode_metrics(struct sealer *s, const struct batch *batch, enum protocol protocol, struct tally *t)
+/* The request before compression; NULL = out of memory. */
+static const struct buf *encode_metrics(struct sealer *s, const struct batch *batch, enum protocol protocol,
+                                        struct tally *t)
 {
     bool two = protocol == PROTOCOL_RW2;
     uint32_t described = 0;
     if (two && !s->rw2 && !(s->rw2 = rw2_new(s->config.symbols)))
-        return false;
-    bool ok = !two || rw2_begin(s->rw2, s->config.families, batch->destination);
+        return NULL;
+    bool ok =
+        two ? rw2_begin(s->rw2, s->config.families, batch->destination) : buf_reserve(&s->raw, batch->wire_bytes + 64);
     for (const struct chunk *c = batch->first; c && ok; c = c->next)
         for (uint32_t at = 0; at < c->used && ok; at += chunk_record(c, at)->size)
             ok = two ? encode_rw2(s, c, at, t) : encode_rw1(s, c, at, t);
-    if (two && ok && t->records > 0)
-        ok = rw2_end(s->rw2, &s->raw, &described);
+    const struct buf *raw = !ok ? NULL : two ? rw2_end(s->rw2, &described) : &s->raw;
     t->metadata += described;
-    return ok;
+    return raw;
+}
+
+static const struct buf *encode_logs(struct sealer *s, const struct batch *batch, enum protocol protocol,
+                                     struct tally *t)
+{
+    bool ok = buf_reserve(&s->raw, batch->wire_bytes + 64) && runs_encode(&s->runs, batch, protocol, &s->raw, t);
+    return ok ? &s->raw : NULL;
 }
 
 /* ---- both ------------------------------------------------------------------------------------------------------ */
@@ -192,19 +201,20 @@ static enum protocol protocol_of(const struct sealer *s, gcw_signal signal, enum
     return signal == GCW_METRICS ? metrics : s->config.logs == SEAL_SNAPPY ? PROTOCOL_LOKI_PROTO : PROTOCOL_LOKI_JSON;
 }
 
-static bool compress(struct sealer *s, gcw_signal signal, enum encoding *encoding, const struct buf **body)
+static bool compress(struct sealer *s, gcw_signal signal, const struct buf *raw, enum encoding *encoding,
+                     const struct buf **body)
 {
     *body = &s->packed;
     if (signal == GCW_METRICS || s->config.logs == SEAL_SNAPPY) {
         *encoding = ENCODING_SNAPPY;
-        return snappy_pack(&s->packed, &s->raw);
+        return snappy_pack(&s->packed, raw);
     }
     if (s->gzip) {
         *encoding = ENCODING_GZIP;
-        return gzip_pack(s->gzip, &s->packed, &s->raw);
+        return gzip_pack(s->gzip, &s->packed, raw);
     }
     *encoding = ENCODING_NONE;
-    *body = &s->raw;
+    *body = raw;
     return true;
 }
 
@@ -233,12 +243,12 @@ static bool shares_take(struct sealed *out, const struct batch *batch)
     return true;
 }
 
-static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, enum protocol protocol,
-                                  const struct tally *t)
+static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, const struct buf *raw,
+                                  enum protocol protocol, const struct tally *t)
 {
     enum encoding encoding;
     const struct buf *body;
-    if (!compress(s, batch->signal, &encoding, &body))
+    if (!compress(s, batch->signal, raw, &encoding, &body))
         return NULL;
     struct sealed *out = sealed_new(body->p, body->n);
     if (!out || !shares_take(out, batch)) {
@@ -259,7 +269,7 @@ static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, e
     out->last_time = t->last_time;
     out->sealed_unix_ms = clock_unix_ms();
     out->sealed_mono_ms = clock_mono_ms();
-    out->raw_len = (uint32_t)s->raw.n;
+    out->raw_len = (uint32_t)raw->n;
     out->charge = sizeof *out + out->len + out->share_count * sizeof *out->shares;
     return out;
 }
@@ -291,12 +301,9 @@ bool sealer_seal(struct sealer *s, struct batch *batch, enum protocol metrics, s
     struct tally t = {0};
     *out = NULL;
     s->raw.n = 0;
-    bool ok = buf_reserve(&s->raw, batch->wire_bytes + 64);
-    ok = ok && (batch->signal == GCW_METRICS ? encode_metrics(s, batch, protocol, &t)
-                                             : runs_encode(&s->runs, batch, protocol, &s->raw, &t));
-    if (ok && t.records + t.metadata > 0)
-        ok = (*out = sealed_make(s, batch, protocol, &t)) != NULL;
-    if (!ok)
+    const struct buf *raw =
+        batch->signal == GCW_METRICS ? encode_metrics(s, batch, protocol, &t) : encode_logs(s, batch, protocol, &t);
+    if (!raw || (t.records + t.metadata > 0 && !(*out = sealed_make(s, batch, raw, protocol, &t))))
         return false;
     runs_commit(&s->runs);
     destroy_released(s, batch);

@@ -116,8 +116,9 @@ bool rw2_series(struct rw2 *e, const struct interned *i); /* of the table that h
 bool rw2_series_block(struct rw2 *e, struct view block);
 bool rw2_sample(struct rw2 *e, uint64_t value_bits, int64_t time_ms);
 bool rw2_point(struct rw2 *e, const struct point *p);
-/* The whole into out; *families gets how many were described for the first time. */
-bool rw2_end(struct rw2 *e, struct buf *out, uint32_t *families);
+/* The whole, valid until the next rw2_begin(), NULL = out of memory; *families gets how many were described for the
+ * first time. */
+const struct buf *rw2_end(struct rw2 *e, uint32_t *families);
 
 /* ---- Loki JSON (POST /loki/api/v1/push) ----------------------------------------------------------------------------
  */

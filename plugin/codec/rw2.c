@@ -1,6 +1,7 @@
 /* Remote write 2.0: a request being made. Numbers: proto/remote2.proto.
  *
- * Two buffers grow side by side, the symbol table and the entries; behind each other they are the request. A series
+ * Two buffers grow side by side, the symbol table and the entries; behind each other they are the request: before the
+ * entries room is left for a table like the last one. A series
  * comes as symbols, a text's number among all texts. Which place a text has in the table of the request at hand stands
  * in `place`, under that request's stamp: so a series is written without hashing, and nothing has to be cleared between
  * requests. Neighbours in a request mostly differ in one or two
@@ -58,6 +59,8 @@ struct rw2 {
     uint32_t count;   /* symbols in it */
     struct buf table; /* as on the wire */
     struct buf entries;
+    size_t gap;       /* before the first entry */
+    struct buf whole; /* the request, a window into `entries` */
     struct families *families;
     const void *owner;
     uint32_t described; /* families met for the first time */
@@ -131,6 +134,7 @@ bool rw2_begin(struct rw2 *e, struct families *families, const void *owner)
         e->block.n = e->block_pairs.n = 0;
     e->stamp++;
     e->count = 1;
+    e->gap = e->table.n + e->table.n / 4 + 1024;
     e->table.n = e->entries.n = 0;
     e->pair_count = 0;
     e->name = 0;
@@ -140,7 +144,9 @@ bool rw2_begin(struct rw2 *e, struct families *families, const void *owner)
     e->families = families;
     e->owner = owner;
     /* the series of this request were interned before: their numbers are below the count */
-    return places_grow(e, symbols_bound(e->symbols)) && buf_append(&e->table, "\x22\x00", 2); /* symbols[0] is "" */
+    bool ok = places_grow(e, symbols_bound(e->symbols)) && buf_reserve(&e->entries, e->gap);
+    e->entries.n = e->gap;
+    return ok && buf_append(&e->table, "\x22\x00", 2); /* symbols[0] is "" */
 }
 
 /* ---- symbols ------------------------------------------------------------------------------------------------------
@@ -539,9 +545,18 @@ bool rw2_point(struct rw2 *e, const struct point *pt)
     return true;
 }
 
-bool rw2_end(struct rw2 *e, struct buf *out, uint32_t *families)
+const struct buf *rw2_end(struct rw2 *e, uint32_t *families)
 {
+    const size_t table = e->table.n, entries = e->entries.n - e->gap;
     *families = e->described;
-    out->n = 0;
-    return !e->nomem && buf_append(out, e->table.p, e->table.n) && buf_append(out, e->entries.p, e->entries.n);
+    if (e->nomem || (table > e->gap && !buf_reserve(&e->entries, table - e->gap)))
+        return NULL;
+    if (table > e->gap) {
+        memmove(e->entries.p + table, e->entries.p + e->gap, entries);
+        e->gap = table;
+        e->entries.n = table + entries;
+    }
+    e->whole = (struct buf){.p = e->entries.p + e->gap - table, .n = table + entries};
+    memcpy(e->whole.p, e->table.p, table);
+    return &e->whole;
 }
