@@ -201,13 +201,13 @@ static enum protocol protocol_of(const struct sealer *s, gcw_signal signal, enum
     return signal == GCW_METRICS ? metrics : s->config.logs == SEAL_SNAPPY ? PROTOCOL_LOKI_PROTO : PROTOCOL_LOKI_JSON;
 }
 
-static bool compress(struct sealer *s, gcw_signal signal, const struct buf *raw, enum encoding *encoding,
+static bool compress(struct sealer *s, enum protocol protocol, const struct buf *raw, enum encoding *encoding,
                      const struct buf **body)
 {
     *body = &s->packed;
-    if (signal == GCW_METRICS || s->config.logs == SEAL_SNAPPY) {
+    if (protocol != PROTOCOL_LOKI_JSON) {
         *encoding = ENCODING_SNAPPY;
-        return snappy_pack(&s->packed, raw);
+        return protocol == PROTOCOL_RW2 ? snappy_pack_entries(&s->packed, raw) : snappy_pack(&s->packed, raw);
     }
     if (s->gzip) {
         *encoding = ENCODING_GZIP;
@@ -248,7 +248,7 @@ static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, c
 {
     enum encoding encoding;
     const struct buf *body;
-    if (!compress(s, batch->signal, raw, &encoding, &body))
+    if (!compress(s, protocol, raw, &encoding, &body))
         return NULL;
     struct sealed *out = sealed_new(body->p, body->n);
     if (!out || !shares_take(out, batch)) {

@@ -147,6 +147,7 @@ bool loki_proto_stream_end(struct buf *out, size_t at);
 
 /* Snappy block format into out (replaces its content). */
 bool snappy_pack(struct buf *out, const struct buf *in);
+bool snappy_pack_entries(struct buf *out, const struct buf *in); /* the same, faster for requests of 2.0 */
 /* The other way; false when it is not snappy, or not `want` bytes. */
 bool snappy_unpack_exact(struct buf *out, struct view in, size_t want);
 
