@@ -55,6 +55,10 @@ static gcw_status stripe_renew(struct destination *d, struct stripe *s, uint32_t
     struct chunk *c = chunk_take(d->batcher, size, force, &status);
     if (!c)
         return status;
+    /* it closes early enough that a batch of whole chunks comes close to its limits without passing them */
+    const struct batch_limits *l = &d->batcher->config.limits[d->signal];
+    c->wire_max = MAX(l->bytes / 8, 1);
+    c->records_max = (uint32_t)MIN(MAX(l->records / 8, 1), UINT32_MAX);
     uint64_t now = clock_mono_ms();
     c->first_ms = now;
     s->open = c;
@@ -63,19 +67,17 @@ static gcw_status stripe_renew(struct destination *d, struct stripe *s, uint32_t
     return GCW_OK;
 }
 
-/* A chunk closes early enough that a batch of whole chunks comes close to its limits without passing them. */
-static inline bool chunk_has_room(const struct destination *d, const struct chunk *c, uint32_t size, uint64_t wire)
+static inline bool chunk_has_room(const struct chunk *c, uint32_t size, uint64_t wire)
 {
-    const struct batch_limits *l = &d->batcher->config.limits[d->signal];
-    return c->cap - c->used >= size && c->wire_bytes + wire <= MAX(l->bytes / 8, 1) &&
-           c->records < MAX(l->records / 8, 1);
+    return c->cap - c->used >= size && c->wire_bytes + wire <= c->wire_max && c->records < c->records_max;
 }
 
 /* Room for one record in the stripe's chunk, with the stripe locked; NULL with *status set. */
-static inline void *stripe_room(struct destination *d, struct stripe *s, uint32_t size, uint64_t wire,
-                                struct gcw_receipt *receipt, gcw_status *status)
+static inline __attribute__((always_inline)) void *stripe_room(struct destination *d, struct stripe *s, uint32_t size,
+                                                               uint64_t wire, struct gcw_receipt *receipt,
+                                                               gcw_status *status)
 {
-    if (__builtin_expect(!s->open || (s->open->used > 0 && !chunk_has_room(d, s->open, size, wire)) ||
+    if (__builtin_expect(!s->open || (s->open->used > 0 && !chunk_has_room(s->open, size, wire)) ||
                              s->open->cap - s->open->used < size,
                          0))
         if ((*status = stripe_renew(d, s, size, false)) != GCW_OK)
