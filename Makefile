@@ -221,7 +221,7 @@ test: ## everything: unit, sanitizers, short fuzz, real servers
 demo: ## push this machine's metrics and a log file to a stand-in receiver, show what arrived
 bench: ## measure beside the peers: table, JSON and SVG below build/bench
 
-now-test: all unit-bins asan tsan clang fuzz-build sim-build
+now-test: all unit-bins bench-bins asan tsan clang fuzz-build sim-build
 	tests/run all
 
 .PHONY: test-unit test-system valgrind

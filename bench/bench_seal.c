@@ -1,11 +1,14 @@
 /* Interned series to sealed requests, without threads or network, beside libsnappy alone on the same bytes.
  *
  *     bench_seal [--series N] [--samples N] [--rounds N] [--batch-bytes N] [--batch-records N] [--labels N]
- *                [--shuffled] [--protocol 1|2] [--one-target]
+ *                [--shuffled] [--protocol 1|2] [--symbols] [--set own|pods|target]
  *
  * --labels counts the metric name; above the text bench's 11 there are more of the same length.
  *
- * Interns the series (each with a pod of its own, or all of one target), then appends one sample to each, time after
+ * --symbols keeps series for 2.0 though it is 1.0 that is sealed. The set of series: each with an instance and a pod of
+ * its `own`, one instance with `pods`, or one `target`'s histograms.
+ *
+ * Interns the series, then appends one sample to each, time after
  * time, and seals each batch as it closes. Behind every request, outside that measurement, its body is unpacked and
  * compressed again by snappy alone, in its own clock: both meet the same machine at the same moment, and the same bytes
  * in pieces of the same size. */
@@ -30,6 +33,7 @@ struct bench {
     struct interned **series;
     uint64_t count, labels;
     enum protocol protocol;
+    bool symbols; /* series are kept as such: where 2.0 is spoken, or hoped for */
     void (*text)(struct series_text *t, uint64_t number);
     struct buf raw, packed;
     uint64_t memory;
@@ -42,8 +46,8 @@ struct cost {
 };
 
 struct footprint {
-    double intern_us, block, malloc_bytes, rss_bytes, counted_bytes;
-    double sealed_bytes; /* of malloc, when all have been sealed once: the encoder's symbols as well */
+    double intern_us, text, block, malloc_bytes, rss_bytes, counted_bytes;
+    double sealed_bytes, sealed_rss; /* when all have been sealed: the encoder's buffers as well */
 };
 
 static bool take(void *ctx, uint64_t n, bool force)
@@ -58,16 +62,16 @@ static void bench_open(struct bench *b, uint64_t series, struct batch_limits lim
 {
     const struct batcher_config c = {{limits, limits}, {1, 1}, 1};
     const struct batcher_ops ops = {b, take, give};
-    const struct seal_config sc = {.logs = SEAL_PLAIN, .compression_level = 1};
+    struct seal_config sc = {.logs = SEAL_PLAIN, .compression_level = 1};
     b->count = series;
     b->guard = guard_new(series, UINT64_MAX);
     b->table = b->guard ? intern_table_new(b->guard, 7, destination_assign) : NULL;
     b->batcher = batcher_new(&c, &ops);
     b->destination = b->batcher ? batcher_destination(b->batcher, GCW_METRICS, "") : NULL;
+    if (b->table && b->symbols && !(sc.symbols = intern_table_symbols(b->table)))
+        die("out of memory");
     b->sealer = sealer_new(&sc);
     b->series = malloc(series * sizeof(struct interned *));
-    if (b->table && b->protocol == PROTOCOL_RW2)
-        intern_table_symbols(b->table);
     if (!b->table || !b->destination || !b->sealer || !b->series)
         die("out of memory");
     memset(b->series, 0, series * sizeof(struct interned *)); /* the host's array must not count as ours */
@@ -107,7 +111,7 @@ static struct footprint bench_intern(struct bench *b)
     const struct label_rules rules = {GCW_METRICS, LABELS_SANITISE, 1024, 2048, LABELS_MAX, NULL, 0};
     gcw_label labels[LABELS_MAX];
     struct label_scratch scratch = {0};
-    uint64_t malloc_before = malloc_bytes(), rss_before = rss_bytes(), blocks = 0, spent = 0;
+    uint64_t malloc_before = malloc_bytes(), rss_before = rss_bytes(), blocks = 0, texts = 0, spent = 0;
     for (uint64_t i = 0; i < b->count; i++) {
         struct series_text t;
         gcw_status status;
@@ -120,11 +124,14 @@ static struct footprint bench_intern(struct bench *b)
             die("series %llu could not be interned", (unsigned long long)i);
         spent += start ? process_ns() - start : 0;
         blocks += b->series[i]->block_len;
+        for (uint64_t k = 0; k < b->labels; k++)
+            texts += labels[k].name_len + labels[k].value_len;
     }
     label_scratch_free(&scratch);
     const double n = (double)b->count;
     return (struct footprint){
         .intern_us = (double)spent / 1e3 / ((n + 15) / 16),
+        .text = (double)texts / n,
         .block = (double)blocks / n,
         .malloc_bytes = (double)(malloc_bytes() - malloc_before) / n,
         .rss_bytes = (double)(rss_bytes() - rss_before) / n,
@@ -221,9 +228,11 @@ static void print(const struct bench *b, const struct footprint *f, const struct
            protocol_version(b->protocol), (unsigned long long)b->count, (unsigned long long)b->labels,
            (unsigned long long)cost->samples, (unsigned long long)cost->requests, (unsigned long long)cost->bytes_raw,
            (unsigned long long)cost->bytes_packed);
-    printf("\"intern_us\":%.4f,\"block_bytes\":%.1f,\"malloc_per_series\":%.1f,\"rss_per_series\":%.1f,"
-           "\"counted_per_series\":%.1f,\"malloc_per_series_sealed\":%.1f,",
-           f->intern_us, f->block, f->malloc_bytes, f->rss_bytes, f->counted_bytes, f->sealed_bytes);
+    printf("\"intern_us\":%.4f,\"text_bytes\":%.1f,\"block_bytes\":%.1f,\"malloc_per_series\":%.1f,"
+           "\"rss_per_series\":%.1f,\"counted_per_series\":%.1f,\"malloc_per_series_sealed\":%.1f,"
+           "\"rss_per_series_sealed\":%.1f,",
+           f->intern_us, f->text, f->block, f->malloc_bytes, f->rss_bytes, f->counted_bytes, f->sealed_bytes,
+           f->sealed_rss);
     json_array("append_us", append, rounds);
     printf(",");
     json_array("total_us", total, rounds);
@@ -233,6 +242,18 @@ static void print(const struct bench *b, const struct footprint *f, const struct
     json_array("ratio", ratio, rounds);
     printf(",\"least_append_us\":%.4f,\"least_total_us\":%.4f,\"least_snappy_us\":%.4f,\"least_ratio\":%.4f}\n",
            least(append, rounds), least(total, rounds), least(snappy, rounds), least(ratio, rounds));
+}
+
+static void (*set_of(const char *name))(struct series_text *, uint64_t)
+{
+    static const struct {
+        const char *name;
+        void (*text)(struct series_text *t, uint64_t number);
+    } sets[] = {{"own", series_text}, {"pods", series_of_pods}, {"target", series_of_target}};
+    for (size_t i = 0; i < ARRAY_LEN(sets); i++)
+        if (strcmp(sets[i].name, name) == 0)
+            return sets[i].text;
+    die("--set own, pods or target");
 }
 
 int main(int argc, char **argv)
@@ -248,12 +269,13 @@ int main(int argc, char **argv)
     struct bench b = {0};
     struct cost cost[ROUNDS_MAX];
     b.protocol = arg_number(argc, argv, "--protocol", 1) == 2 ? PROTOCOL_RW2 : PROTOCOL_RW1;
-    b.text = arg_flag(argc, argv, "--one-target") ? series_of_target : series_text;
+    b.symbols = b.protocol == PROTOCOL_RW2 || arg_flag(argc, argv, "--symbols");
+    b.text = set_of(arg_text(argc, argv, "--set", "own"));
     b.labels = arg_number(argc, argv, "--labels", SERIES_LABELS);
     if (rounds > ROUNDS_MAX || b.labels < 2 || b.labels > LABELS_MAX)
         die("--rounds up to %d, --labels 2 to %d", ROUNDS_MAX, LABELS_MAX);
     bench_open(&b, series, limits);
-    const uint64_t before = malloc_bytes();
+    const uint64_t before = malloc_bytes(), rss_before = rss_bytes();
     struct footprint f = bench_intern(&b);
     if (arg_flag(argc, argv, "--shuffled"))
         shuffle(b.series, b.count);
@@ -261,6 +283,7 @@ int main(int argc, char **argv)
     for (uint64_t i = 0; i < rounds; i++)
         cost[i] = round_of(&b, samples);
     f.sealed_bytes = (double)(malloc_bytes() - before) / (double)series;
+    f.sealed_rss = (double)(rss_bytes() - rss_before) / (double)series;
     print(&b, &f, cost, rounds);
     bench_close(&b);
     return 0;

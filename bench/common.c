@@ -115,6 +115,18 @@ void series_of_target(struct series_text *t, uint64_t number)
         t->label[i].value_len = strlen(t->label[i].value);
 }
 
+void series_of_pods(struct series_text *t, uint64_t number)
+{
+    char instance[sizeof t->instance];
+    series_text(t, 0);
+    memcpy(instance, t->instance, sizeof instance);
+    series_text(t, number);
+    memcpy(t->instance, instance, sizeof instance);
+    t->label[2].value_len = strlen(t->instance);
+    snprintf(t->pod, sizeof t->pod, "api-%06" PRIx64, scatter(number) & 0xffffff);
+    t->label[8].value_len = strlen(t->pod);
+}
+
 void json_array(const char *name, const double *v, size_t n)
 {
     printf("\"%s\":[", name);

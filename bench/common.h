@@ -45,6 +45,8 @@ void series_text(struct series_text *t, uint64_t number);
 /* The same names, as one target exposes them: what tells it from others is the same for all, values of the rest come in
  * nested turns, as a page of histograms has them. */
 void series_of_target(struct series_text *t, uint64_t number);
+/* The same names, as one target exposes them that speaks for others: each series has a pod, of a number of its own. */
+void series_of_pods(struct series_text *t, uint64_t number);
 
 /* "name":[v,v,...] */
 void json_array(const char *name, const double *v, size_t n);

@@ -1,7 +1,10 @@
 """The input files: the same bytes in every run."""
 import random
+import re
 
 EPOCH_MS, SCRAPE_MS = 1700000000000, 15000
+METHODS, STATUSES = ["GET", "POST", "PUT", "DELETE"], ["200", "204", "400", "404", "500"]
+BOUNDS = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "30", "+Inf"]
 
 
 def scatter(i):
@@ -15,6 +18,19 @@ def series(i):
     return (f'http_request_duration_seconds_bucket{{cluster="prod-eu-west-1",instance="10.{h & 255}.{h >> 8 & 255}.{h >> 16 & 255}:9090",'
             f'job="api",le="0.{i % 13}",method="GET",namespace="default",path="/api/v1/things/{i % 97}",pod="api-{h:010x}-{i:05x}",'
             f'status="200",zone="{"abc"[i % 3]}"}} ')
+
+
+def series_of_pods(i):
+    """One instance for all, and a pod of its own for each: as series_of_pods() in common.c."""
+    instance = re.search('instance="[^"]*"', series(0))[0]
+    return re.sub('pod="[^"]*"', f'pod="api-{scatter(i) & 0xffffff:06x}"', re.sub('instance="[^"]*"', instance, series(i)))
+
+
+def series_of_target(i):
+    """Histograms of one target: as series_of_target() in common.c."""
+    n = i // len(BOUNDS)
+    own = {"le": BOUNDS[i % len(BOUNDS)], "method": METHODS[n // 5 % 4], "path": f"/api/v1/things/{n // 20}", "status": STATUSES[n % 5]}
+    return re.sub("(" + "|".join(own) + ')="[^"]*"', lambda m: f'{m[1]}="{own[m[1]]}"', series(0))
 
 
 def metrics_file(path, samples, count):

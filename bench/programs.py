@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import socket
+import socketserver
 import struct
 import subprocess
 import threading
@@ -138,6 +139,34 @@ def capture(path):
         finally:
             server.shutdown()
             server.server_close()
+
+
+class Target(socketserver.ThreadingTCPServer):
+    """Shows series, other values every time; counts how often it was asked."""
+    daemon_threads = True
+    allow_reuse_address = True
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            k = self.server.asked = self.server.asked + 1
+            body = ("# TYPE http_request_duration_seconds_bucket gauge\n" +
+                    "".join(f"{s}{(i * 7 + k) % 1000}\n" for i, s in enumerate(self.server.series))).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    def __init__(self, series):
+        super().__init__(("127.0.0.1", 0), Target.Handler)
+        self.series, self.asked = series, 0
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, *args):
+        pass  # the host hangs up in the middle when it is stopped
 
 
 # ---- peers: daemons that do not end by themselves -------------------------------------------------------------------

@@ -2,21 +2,25 @@
 #include <linux/futex.h>
 #include <stddef.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/base.h"
 
-#define SPINS 64 /* what the holder does takes less than a system call, if the holder runs */
+#define SPINS   64      /* what the holder does takes less than a system call, if the holder runs */
+#define WAIT_NS 1000000 /* at the longest, before another look */
 
-/* The kernel compares the word once more: a lock given back meanwhile is not slept upon. */
-static void futex(struct latch *l, int op, uint32_t value) { syscall(SYS_futex, &l->state, op, value, NULL, NULL, 0); }
+static bool take_now(struct latch *l)
+{
+    uint32_t expected = 0;
+    return atomic_load_explicit(&l->held, memory_order_relaxed) == 0 &&
+           atomic_compare_exchange_strong_explicit(&l->held, &expected, 1, memory_order_acquire, memory_order_relaxed);
+}
 
 static bool spin(struct latch *l)
 {
     for (unsigned i = 0; i < SPINS; i++) {
-        uint32_t expected = 0;
-        if (atomic_load_explicit(&l->state, memory_order_relaxed) == 0 &&
-            atomic_compare_exchange_weak_explicit(&l->state, &expected, 1, memory_order_acquire, memory_order_relaxed))
+        if (take_now(l))
             return true;
 #ifdef __SSE2__
         __builtin_ia32_pause();
@@ -27,11 +31,13 @@ static bool spin(struct latch *l)
 
 void latch_wait(struct latch *l)
 {
+    const struct timespec while_ns = {.tv_nsec = WAIT_NS};
     if (spin(l))
         return;
-    /* from here on the lock is held as one that others may wait for too: giving it back wakes one of them */
-    while (atomic_exchange_explicit(&l->state, 2, memory_order_acquire) != 0)
-        futex(l, FUTEX_WAIT_PRIVATE, 2);
+    atomic_fetch_add_explicit(&l->waiters, 1, memory_order_seq_cst);
+    while (!take_now(l)) /* the kernel compares once more: a lock given back meanwhile is not slept upon */
+        syscall(SYS_futex, &l->held, FUTEX_WAIT_PRIVATE, 1, &while_ns, NULL, 0);
+    atomic_fetch_sub_explicit(&l->waiters, 1, memory_order_relaxed);
 }
 
-void latch_wake(struct latch *l) { futex(l, FUTEX_WAKE_PRIVATE, 1); }
+void latch_wake(struct latch *l) { syscall(SYS_futex, &l->held, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0); }

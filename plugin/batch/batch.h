@@ -53,7 +53,7 @@ void *destination_user(const struct destination *d); /* ops.ctx */
 uint32_t batcher_routes(const struct batcher *b);
 
 /* Chooses the way of a new label set of a destination: intern_table_new()'s `born`. */
-void destination_assign(struct interned *i);
+void destination_assign(struct interned *i, uint32_t number);
 
 /* ---- receipts: see gcw.h ------------------------------------------------------------------------------------ */
 
@@ -133,6 +133,7 @@ struct seal_config {
     bool unique_times;                /* no two entries of a stream with the same time, see runs.c */
     bool no_histograms, no_exemplars; /* in remote write 1.0 */
     struct families *families;        /* describe series in remote write 2.0; may be NULL */
+    struct symbols *symbols;          /* what series are kept as; NULL = as blocks */
 };
 
 struct sealer;

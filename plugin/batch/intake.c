@@ -17,7 +17,10 @@ static inline uint32_t stripe_index(const struct destination *d, uint64_t hash, 
     return lane + d->lanes * (uint32_t)(spread % per_lane);
 }
 
-void destination_assign(struct interned *i) { i->stripe = stripe_index(i->owner, i->hash, i->number / RUN); }
+void destination_assign(struct interned *i, uint32_t number)
+{
+    i->stripe = stripe_index(i->owner, i->hash, number / RUN);
+}
 
 static bool share_note(struct chunk *c, struct gcw_receipt *receipt)
 {
@@ -47,6 +50,10 @@ static gcw_status stripe_renew(struct destination *d, struct stripe *s, uint32_t
     struct chunk *c = chunk_take(d->batcher, size, force, &status);
     if (!c)
         return status;
+    /* it closes early enough that a batch of whole chunks comes close to its limits without passing them */
+    const struct batch_limits *l = &d->batcher->config.limits[d->signal];
+    c->wire_max = MAX(l->bytes / 8, 1);
+    c->records_max = (uint32_t)MIN(MAX(l->records / 8, 1), UINT32_MAX);
     uint64_t now = clock_mono_ms();
     c->first_ms = now;
     s->open = c;
@@ -55,20 +62,17 @@ static gcw_status stripe_renew(struct destination *d, struct stripe *s, uint32_t
     return GCW_OK;
 }
 
-/* A chunk closes early enough that a batch of whole chunks comes close to its limits without passing them. */
-static inline bool chunk_has_room(const struct destination *d, const struct chunk *c, uint32_t size, uint64_t wire,
-                                  uint32_t records)
+static inline bool chunk_has_room(const struct chunk *c, uint32_t size, uint64_t wire, uint32_t records)
 {
-    const struct batch_limits *l = &d->batcher->config.limits[d->signal];
-    return c->cap - c->used >= size && c->wire_bytes + wire <= MAX(l->bytes / 8, 1) &&
-           c->records + records <= MAX(l->records / 8, 1);
+    return c->cap - c->used >= size && c->wire_bytes + wire <= c->wire_max && c->records + records <= c->records_max;
 }
 
 /* Room for `records`, written as one, in the stripe's chunk, with the stripe locked; NULL with *status set. */
-static inline void *stripe_room(struct destination *d, struct stripe *s, uint32_t size, uint64_t wire, uint32_t records,
-                                struct gcw_receipt *receipt, gcw_status *status)
+static inline __attribute__((always_inline)) void *stripe_room(struct destination *d, struct stripe *s, uint32_t size,
+                                                               uint64_t wire, uint32_t records,
+                                                               struct gcw_receipt *receipt, gcw_status *status)
 {
-    if (__builtin_expect(!s->open || (s->open->used > 0 && !chunk_has_room(d, s->open, size, wire, records)) ||
+    if (__builtin_expect(!s->open || (s->open->used > 0 && !chunk_has_room(s->open, size, wire, records)) ||
                              s->open->cap - s->open->used < size,
                          0))
         if ((*status = stripe_renew(d, s, size, false)) != GCW_OK)
@@ -100,7 +104,7 @@ static inline void stripe_commit(struct stripe *s, uint32_t size, uint64_t wire,
  * guess where the one after next is, for the cost of an addition. Nothing is read if it is wrong. */
 static inline void prefetch_next(const struct interned *series)
 {
-    uintptr_t stride = (sizeof *series + series->block_len + 8 + 15) & ~(uintptr_t)15; /* malloc's */
+    uintptr_t stride = (sizeof *series + interned_body(series) + 8 + 15) & ~(uintptr_t)15; /* malloc's */
     __builtin_prefetch((const void *)((uintptr_t)series + 4 * stride));
 }
 

@@ -88,10 +88,11 @@ struct record_release {
 struct chunk {
     struct chunk *next;
     uint64_t wire_bytes; /* upper bound of what the records take encoded (log lines: unescaped) */
+    uint64_t wire_max;   /* a record that would go beyond starts another chunk, unless it is the first */
     uint64_t first_ms;   /* monotonic, when the first record came */
     uint32_t used, cap;
-    uint32_t records; /* samples or entries; those of a group each */
-    uint32_t beyond;  /* enum beyond */
+    uint32_t records, records_max; /* samples or entries; those of a group each */
+    uint32_t beyond;               /* enum beyond */
     uint32_t share_count;
     bool has_release, has_group;
     struct receipt_share shares[CHUNK_SHARES];

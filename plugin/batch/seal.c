@@ -8,6 +8,7 @@ struct sealer {
     struct seal_config config;
     struct gzip *gzip;
     struct rw2 *rw2; /* NULL until metrics are sealed in 2.0 */
+    struct block_maker maker;
     struct buf raw, packed;
     struct runs runs;
 };
@@ -39,6 +40,7 @@ void sealer_free(struct sealer *s)
         return;
     gzip_free(s->gzip);
     rw2_free(s->rw2);
+    block_maker_free(&s->maker);
     buf_free(&s->raw);
     buf_free(&s->packed);
     runs_free(&s->runs);
@@ -63,23 +65,30 @@ static bool put_metadata(struct sealer *s, const struct record_metadata *m, stru
     return true;
 }
 
-/* Label blocks are spread over memory, a cache miss each: ask for those a few records ahead. */
+/* Label sets are spread over memory, a cache miss each: ask for those a few records ahead, as many lines as they mostly
+ * have. */
 #define AHEAD 8
 
-static void prefetch_ahead(const struct chunk *c, uint32_t at)
+static inline void prefetch_ahead(const struct chunk *c, uint32_t at, unsigned lines)
 {
     at += AHEAD * (uint32_t)sizeof(struct record_sample);
     if (at >= c->used || c->has_group || c->used != c->records * sizeof(struct record_sample))
         return; /* records of other sizes between: no telling where one starts */
     const struct record_sample *r = (const struct record_sample *)(const void *)(c->data + at);
     const char *p = (const char *)r->series;
-    for (unsigned line = 0; line < 6; line++)
+    for (unsigned line = 0; line < lines; line++)
         __builtin_prefetch(p + 64 * line);
+}
+
+/* Empty = out of memory. */
+static struct view block_of(struct sealer *s, const struct interned *i)
+{
+    return i->labels ? block_remake(&s->maker, s->config.symbols, i) : interned_block(i);
 }
 
 static bool put_sample(struct sealer *s, struct view block, uint64_t bits, int64_t time_ms)
 {
-    if (!buf_reserve(&s->raw, block.n + 32))
+    if (block.n == 0 || !buf_reserve(&s->raw, block.n + 32))
         return false;
     rw1_sample_put(&s->raw, block, bits, time_ms);
     return true;
@@ -130,10 +139,10 @@ static bool group_rw1(struct sealer *s, const struct record_group *r, struct tal
     bool ok = true;
     for (uint32_t k = 0; k < r->group->count && ok; k++) {
         const struct point p = group_point(r, k, &exemplars);
-        struct view block = interned_block(r->group->series[k]);
+        const struct view block = block_of(s, r->group->series[k]);
         tally_time(t, r->time_ms);
         tally_beside(t, &p, s->config.no_exemplars);
-        ok = p.exemplars.n && !s->config.no_exemplars ? rw1_point_put(&s->raw, block, &p)
+        ok = p.exemplars.n && !s->config.no_exemplars ? block.n > 0 && rw1_point_put(&s->raw, block, &p)
                                                       : put_sample(s, block, p.value_bits, p.time_ms);
     }
     return ok;
@@ -158,9 +167,9 @@ static bool encode_rw1(struct sealer *s, const struct chunk *c, uint32_t at, str
     const struct record *head = chunk_record(c, at);
     if (head->kind == RECORD_SAMPLE) {
         const struct record_sample *r = (const void *)head;
-        prefetch_ahead(c, at);
+        prefetch_ahead(c, at, 6);
         tally_time(t, r->time_ms);
-        return put_sample(s, interned_block(r->series), r->value_bits, r->time_ms);
+        return put_sample(s, block_of(s, r->series), r->value_bits, r->time_ms);
     }
     if (head->kind == RECORD_SAMPLE_INLINE) {
         const struct record_sample_inline *r = (const void *)head;
@@ -174,7 +183,8 @@ static bool encode_rw1(struct sealer *s, const struct chunk *c, uint32_t at, str
         tally_beside(t, &p, s->config.no_exemplars);
         if (s->config.no_exemplars)
             p.exemplars.n = 0;
-        return rw1_point_put(&s->raw, r->series ? interned_block(r->series) : view_make(r->text, r->block_len), &p);
+        const struct view block = r->series ? block_of(s, r->series) : view_make(r->text, r->block_len);
+        return block.n > 0 && rw1_point_put(&s->raw, block, &p);
     }
     if (head->kind == RECORD_GROUP)
         return group_rw1(s, (const void *)head, t);
@@ -187,7 +197,7 @@ static bool encode_rw2(struct sealer *s, const struct chunk *c, uint32_t at, str
     const struct record *head = chunk_record(c, at);
     if (head->kind == RECORD_SAMPLE) {
         const struct record_sample *r = (const void *)head;
-        prefetch_ahead(c, at);
+        prefetch_ahead(c, at, 3);
         tally_time(t, r->time_ms);
         return rw2_series(s->rw2, r->series) && rw2_sample(s->rw2, r->value_bits, r->time_ms);
     }
@@ -209,20 +219,29 @@ static bool encode_rw2(struct sealer *s, const struct chunk *c, uint32_t at, str
     return head->kind == RECORD_GROUP ? group_rw2(s, (const void *)head, t) : true;
 }
 
-static bool encode_metrics(struct sealer *s, const struct batch *batch, enum protocol protocol, struct tally *t)
+/* The request before compression; NULL = out of memory. */
+static const struct buf *encode_metrics(struct sealer *s, const struct batch *batch, enum protocol protocol,
+                                        struct tally *t)
 {
     bool two = protocol == PROTOCOL_RW2;
     uint32_t described = 0;
-    if (two && !s->rw2 && !(s->rw2 = rw2_new()))
-        return false;
-    bool ok = !two || rw2_begin(s->rw2, s->config.families, batch->destination);
+    if (two && !s->rw2 && !(s->rw2 = rw2_new(s->config.symbols)))
+        return NULL;
+    bool ok =
+        two ? rw2_begin(s->rw2, s->config.families, batch->destination) : buf_reserve(&s->raw, batch->wire_bytes + 64);
     for (const struct chunk *c = batch->first; c && ok; c = c->next)
         for (uint32_t at = 0; at < c->used && ok; at += chunk_record(c, at)->size)
             ok = two ? encode_rw2(s, c, at, t) : encode_rw1(s, c, at, t);
-    if (two && ok && t->records > 0)
-        ok = rw2_end(s->rw2, &s->raw, &described);
+    const struct buf *raw = !ok ? NULL : two ? rw2_end(s->rw2, &described) : &s->raw;
     t->metadata += described;
-    return ok;
+    return raw;
+}
+
+static const struct buf *encode_logs(struct sealer *s, const struct batch *batch, enum protocol protocol,
+                                     struct tally *t)
+{
+    bool ok = buf_reserve(&s->raw, batch->wire_bytes + 64) && runs_encode(&s->runs, batch, protocol, &s->raw, t);
+    return ok ? &s->raw : NULL;
 }
 
 /* ---- both ------------------------------------------------------------------------------------------------------ */
@@ -232,19 +251,20 @@ static enum protocol protocol_of(const struct sealer *s, gcw_signal signal, enum
     return signal == GCW_METRICS ? metrics : s->config.logs == SEAL_SNAPPY ? PROTOCOL_LOKI_PROTO : PROTOCOL_LOKI_JSON;
 }
 
-static bool compress(struct sealer *s, gcw_signal signal, enum encoding *encoding, const struct buf **body)
+static bool compress(struct sealer *s, enum protocol protocol, const struct buf *raw, enum encoding *encoding,
+                     const struct buf **body)
 {
     *body = &s->packed;
-    if (signal == GCW_METRICS || s->config.logs == SEAL_SNAPPY) {
+    if (protocol != PROTOCOL_LOKI_JSON) {
         *encoding = ENCODING_SNAPPY;
-        return snappy_pack(&s->packed, &s->raw);
+        return protocol == PROTOCOL_RW2 ? snappy_pack_entries(&s->packed, raw) : snappy_pack(&s->packed, raw);
     }
     if (s->gzip) {
         *encoding = ENCODING_GZIP;
-        return gzip_pack(s->gzip, &s->packed, &s->raw);
+        return gzip_pack(s->gzip, &s->packed, raw);
     }
     *encoding = ENCODING_NONE;
-    *body = &s->raw;
+    *body = raw;
     return true;
 }
 
@@ -273,12 +293,12 @@ static bool shares_take(struct sealed *out, const struct batch *batch)
     return true;
 }
 
-static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, enum protocol protocol,
-                                  const struct tally *t)
+static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, const struct buf *raw,
+                                  enum protocol protocol, const struct tally *t)
 {
     enum encoding encoding;
     const struct buf *body;
-    if (!compress(s, batch->signal, &encoding, &body))
+    if (!compress(s, protocol, raw, &encoding, &body))
         return NULL;
     struct sealed *out = sealed_new(body->p, body->n);
     if (!out || !shares_take(out, batch)) {
@@ -302,25 +322,21 @@ static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, e
     out->last_time = t->last_time;
     out->sealed_unix_ms = clock_unix_ms();
     out->sealed_mono_ms = clock_mono_ms();
-    out->raw_len = (uint32_t)s->raw.n;
+    out->raw_len = (uint32_t)raw->n;
     out->charge = sizeof *out + out->len + out->share_count * sizeof *out->shares;
     return out;
 }
 
-static void destroy(struct sealer *s, struct interned *i, enum record_kind kind)
+static void destroy(const struct sealer *s, struct interned *i, enum record_kind kind)
 {
-    if (kind == RECORD_RELEASE && i->symbol)
-        rw2_forget(s->rw2, i);
-    const struct group *g = kind == RECORD_RELEASE_GROUP ? i->payload : NULL;
-    for (uint32_t k = 0; g && k < g->count; k++)
-        if (g->series[k]->symbol)
-            rw2_forget(s->rw2, g->series[k]);
-    intern_destroy(i);
+    if (kind == RECORD_RELEASE_GROUP)
+        group_forget(s->config.symbols, i->payload);
+    intern_destroy(s->config.symbols, i);
 }
 
 /* After the last record that can name them was encoded. Chunks without any are not walked: their records have left the
  * caches by now. */
-static void destroy_released(struct sealer *s, const struct batch *batch)
+static void destroy_released(const struct sealer *s, const struct batch *batch)
 {
     for (const struct chunk *c = batch->first; c; c = c->next)
         for (uint32_t at = 0; c->has_release && at < c->used; at += chunk_record(c, at)->size) {
@@ -345,12 +361,9 @@ bool sealer_seal(struct sealer *s, struct batch *batch, enum protocol metrics, s
     struct tally t = {0};
     *out = NULL;
     s->raw.n = 0;
-    bool ok = buf_reserve(&s->raw, batch->wire_bytes + 64);
-    ok = ok && (batch->signal == GCW_METRICS ? encode_metrics(s, batch, protocol, &t)
-                                             : runs_encode(&s->runs, batch, protocol, &s->raw, &t));
-    if (ok && t.records + t.metadata > 0)
-        ok = (*out = sealed_make(s, batch, protocol, &t)) != NULL;
-    if (!ok)
+    const struct buf *raw =
+        batch->signal == GCW_METRICS ? encode_metrics(s, batch, protocol, &t) : encode_logs(s, batch, protocol, &t);
+    if (!raw || (t.records + t.metadata > 0 && !(*out = sealed_make(s, batch, raw, protocol, &t))))
         return false;
     runs_commit(&s->runs);
     destroy_released(s, batch);

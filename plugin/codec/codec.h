@@ -107,22 +107,23 @@ size_t rw1_metadata_size(gcw_metric_type type, struct view family, struct view h
 void rw1_metadata_put(struct buf *out, gcw_metric_type type, struct view family, struct view help, struct view unit);
 
 /* ---- remote write 2.0 (Remote-Write 2.0 specification, 2.0-rc.4; numbers in proto/remote2.proto) ------------------
- * A request is begun, gets series and samples in turns, and is ended. One per thread; it knows the texts of every label
- * set it has met, until it is told to forget that. False = out of memory: begin again. */
+ * A request is begun, gets series and samples in turns, and is ended. One encoder in all works with a table's symbols,
+ * and sweeps them. False = out of memory: begin again. */
 
 struct rw2;
-struct rw2 *rw2_new(void);
+struct rw2 *rw2_new(struct symbols *shared); /* NULL = its own */
 void rw2_free(struct rw2 *e);
 uint64_t rw2_memory(const struct rw2 *e);
 /* `families` (may be NULL) and the owner they are known by there describe the series. */
 bool rw2_begin(struct rw2 *e, struct families *families, const void *owner);
-bool rw2_series(struct rw2 *e, struct interned *i); /* of a table with intern_table_symbols() */
+bool rw2_series(struct rw2 *e, const struct interned *i); /* of the table that has these symbols,
+ interned before rw2_begin(); or of one without */
 bool rw2_series_block(struct rw2 *e, struct view block);
 bool rw2_sample(struct rw2 *e, uint64_t value_bits, int64_t time_ms);
 bool rw2_point(struct rw2 *e, const struct point *p);
-/* The whole into out; *families gets how many were described for the first time. */
-bool rw2_end(struct rw2 *e, struct buf *out, uint32_t *families);
-void rw2_forget(struct rw2 *e, struct interned *i); /* before it is destroyed */
+/* The whole, valid until the next rw2_begin(), NULL = out of memory; *families gets how many were described for the
+ * first time. */
+const struct buf *rw2_end(struct rw2 *e, uint32_t *families);
 
 /* ---- Loki JSON (POST /loki/api/v1/push) ----------------------------------------------------------------------------
  */
@@ -151,6 +152,7 @@ bool loki_proto_stream_end(struct buf *out, size_t at);
 
 /* Snappy block format into out (replaces its content). */
 bool snappy_pack(struct buf *out, const struct buf *in);
+bool snappy_pack_entries(struct buf *out, const struct buf *in); /* the same, faster for requests of 2.0 */
 /* The other way; false when it is not snappy, or not `want` bytes. */
 bool snappy_unpack_exact(struct buf *out, struct view in, size_t want);
 

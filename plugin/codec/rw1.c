@@ -35,16 +35,6 @@ static inline uint8_t *varint_put_inline(uint8_t *p, uint64_t v)
     return p;
 }
 
-static inline void fixed64_put(uint8_t *p, uint64_t v)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    memcpy(p, &v, 8);
-#else
-    for (unsigned i = 0; i < 8; i++)
-        p[i] = (uint8_t)(v >> 8 * i);
-#endif
-}
-
 /* proto3 leaves zero out; -0.0 has a bit set and is written. */
 static size_t sample_size(uint64_t value_bits, int64_t time_ms)
 {
@@ -69,8 +59,7 @@ void rw1_sample_put(struct buf *out, struct view block, uint64_t value_bits, int
     *p++ = (uint8_t)sample;
     if (value_bits) {
         *p++ = KEY_VALUE;
-        fixed64_put(p, value_bits);
-        p += 8;
+        p = wire_fixed64(p, value_bits);
     }
     if (time_ms) {
         *p++ = KEY_TIMESTAMP;

@@ -1,7 +1,10 @@
 /* Remote write 2.0: a request being made. Numbers: proto/remote2.proto.
  *
- * Two buffers grow side by side, the symbol table and the entries; behind each other they are the request. A series
- * comes as symbols, a text's number among all texts (symbols.h). Neighbours in a request mostly differ in one or two
+ * Two buffers grow side by side, the symbol table and the entries; behind each other they are the request: before the
+ * entries room is left for a table like the last one. A series
+ * comes as symbols, a text's number among all texts. Which place a text has in the table of the request at hand stands
+ * in `place`, under that request's stamp: so a series is written without hashing, and nothing has to be cleared between
+ * requests. Neighbours in a request mostly differ in one or two
  * labels, so the labels of the entry before are kept encoded, and only what differs is looked at: the rest of the work
  * for a sample is copying some forty bytes.
  *
@@ -9,7 +12,6 @@
  * that drops an entry drops one sample. */
 #include <stdlib.h>
 
-#include "codec/symbols.h"
 #include "codec/wire.h"
 
 enum {
@@ -44,18 +46,26 @@ struct meta {
     uint8_t bytes[META_BYTES];
 };
 
+/* Of a text, by its number. */
+struct place {
+    uint32_t stamp, ref; /* ref counts with the stamp of the request at hand only */
+};
+
 struct rw2 {
-    struct symbols symbols;
+    struct symbols *symbols, *own; /* `own`: where nobody else has any */
+    struct place *place;
+    uint32_t places;  /* every number handed to ref_of() is below */
     uint32_t stamp;   /* of the request at hand */
     uint32_t count;   /* symbols in it */
     struct buf table; /* as on the wire */
     struct buf entries;
+    size_t gap;       /* before the first entry */
+    struct buf whole; /* the request, a window into `entries` */
     struct families *families;
     const void *owner;
     uint32_t described; /* families met for the first time */
     bool nomem;
-    uint32_t name_label; /* symbol of "__name__" */
-    uint32_t name;       /* of the series at hand */
+    uint32_t name; /* of the series at hand */
     const struct meta *meta;
     /* labels of the entry written last: their symbols, their refs encoded, where each stands */
     struct buf pairs, at, labels;
@@ -71,16 +81,31 @@ struct rw2 {
     struct meta metas[META_SLOTS];
 };
 
-struct rw2 *rw2_new(void)
+/* Texts that are new since the last look; what numbers they got says nothing of their place. */
+static bool places_grow(struct rw2 *e, uint32_t count)
+{
+    if (count <= e->places)
+        return true;
+    uint32_t n = MAX(count, MAX(e->places + e->places / 4, 256u));
+    struct place *p = realloc(e->place, n * sizeof *p);
+    if (!p)
+        return false;
+    memset(p + e->places, 0, (n - e->places) * sizeof *p);
+    e->place = p;
+    e->places = n;
+    return true;
+}
+
+struct rw2 *rw2_new(struct symbols *shared)
 {
     struct rw2 *e = calloc(1, sizeof *e);
     if (!e)
         return NULL;
-    if (symbols_init(&e->symbols) && (e->name_label = symbols_find(&e->symbols, view_of("__name__")))) {
-        symbols_hold(&e->symbols, e->name_label);
+    e->own = shared ? NULL : symbols_new(NULL);
+    e->symbols = shared ? shared : e->own;
+    if (e->symbols)
         return e;
-    }
-    rw2_free(e);
+    free(e);
     return NULL;
 }
 
@@ -88,28 +113,28 @@ void rw2_free(struct rw2 *e)
 {
     if (!e)
         return;
-    symbols_free(&e->symbols);
+    symbols_free(e->own);
     struct buf *const all[] = {&e->table, &e->entries,     &e->pairs, &e->at,  &e->labels,
                                &e->block, &e->block_pairs, &e->tail,  &e->refs};
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         buf_free(all[i]);
+    free(e->place);
     free(e);
 }
 
 uint64_t rw2_memory(const struct rw2 *e)
 {
-    return symbols_memory(&e->symbols) + e->table.cap + e->entries.cap + e->pairs.cap + e->at.cap + e->labels.cap +
-           e->block.cap + e->block_pairs.cap;
+    return (e->own ? e->own->bytes : 0) + e->places * sizeof *e->place + e->table.cap + e->entries.cap + e->pairs.cap +
+           e->at.cap + e->labels.cap + e->block.cap + e->block_pairs.cap;
 }
 
 bool rw2_begin(struct rw2 *e, struct families *families, const void *owner)
 {
-    if (e->symbols.idle > IDLE_TEXTS) {
-        symbols_sweep(&e->symbols, e->stamp);
+    if (symbols_sweep(e->symbols, IDLE_TEXTS))
         e->block.n = e->block_pairs.n = 0;
-    }
     e->stamp++;
     e->count = 1;
+    e->gap = e->table.n + e->table.n / 4 + 1024;
     e->table.n = e->entries.n = 0;
     e->pair_count = 0;
     e->name = 0;
@@ -118,7 +143,10 @@ bool rw2_begin(struct rw2 *e, struct families *families, const void *owner)
     e->nomem = false;
     e->families = families;
     e->owner = owner;
-    return buf_append(&e->table, "\x22\x00", 2); /* symbols[0] is "" */
+    /* the series of this request were interned before: their numbers are below the count */
+    bool ok = places_grow(e, symbols_bound(e->symbols)) && buf_reserve(&e->entries, e->gap);
+    e->entries.n = e->gap;
+    return ok && buf_append(&e->table, "\x22\x00", 2); /* symbols[0] is "" */
 }
 
 /* ---- symbols ------------------------------------------------------------------------------------------------------
@@ -126,63 +154,32 @@ bool rw2_begin(struct rw2 *e, struct families *families, const void *owner)
 
 static uint32_t symbol_enter(struct rw2 *e, uint32_t id)
 {
-    const struct symbol *s = &e->symbols.cold[id];
-    if (!buf_reserve(&e->table, s->len + 8)) {
+    struct view text = symbols_text(e->symbols, id);
+    if (!buf_reserve(&e->table, text.n + 8)) {
         e->nomem = true;
         return NO_REF;
     }
     uint8_t *p = e->table.p + e->table.n;
     *p++ = KEY_SYMBOLS;
-    p = wire_varint(p, s->len);
-    memcpy(p, s->text, s->len);
-    e->table.n = (size_t)(p - e->table.p) + s->len;
-    e->symbols.hot[id] = (struct symbol_hot){e->stamp, e->count};
+    p = wire_varint(p, text.n);
+    memcpy(p, text.p, text.n);
+    e->table.n = (size_t)(p - e->table.p) + text.n;
+    e->place[id] = (struct place){e->stamp, e->count};
     return e->count++;
 }
 
 /* A symbol's place in the table of the request at hand. */
 static inline uint32_t ref_of(struct rw2 *e, uint32_t id)
 {
-    const struct symbol_hot *h = &e->symbols.hot[id];
-    return h->stamp == e->stamp ? h->ref : symbol_enter(e, id);
+    const struct place *p = &e->place[id];
+    return p->stamp == e->stamp ? p->ref : symbol_enter(e, id);
 }
 
-static inline uint64_t pair_of(uint32_t name, uint32_t value) { return (uint64_t)value << 32 | name; }
-
-/* Once for each series that lives; not again as long as it does. */
-static bool series_resolve(struct rw2 *e, struct interned *i)
+/* The number of a text that comes as such; 0 = out of memory. */
+static uint32_t symbol_find(struct rw2 *e, struct view text)
 {
-    struct view block = interned_block(i), name, value;
-    uint64_t *pair = interned_symbols(i);
-    uint32_t k = 0, metric = 0;
-    for (; block_next(&block, &name, &value); k++) {
-        uint32_t n = symbols_find(&e->symbols, name), v = n ? symbols_find(&e->symbols, value) : 0;
-        if (!v)
-            break;
-        symbols_hold(&e->symbols, n);
-        symbols_hold(&e->symbols, v);
-        pair[k] = pair_of(n, v);
-        metric = n == e->name_label ? v : metric;
-    }
-    if (k == i->labels) {
-        i->symbol = metric ? metric : e->name_label;
-        return true;
-    }
-    while (k-- > 0) {
-        symbols_release(&e->symbols, (uint32_t)pair[k]);
-        symbols_release(&e->symbols, (uint32_t)(pair[k] >> 32));
-    }
-    return false;
-}
-
-void rw2_forget(struct rw2 *e, struct interned *i)
-{
-    const uint64_t *pair = interned_symbols(i);
-    for (uint32_t k = 0; k < i->labels && i->symbol; k++) {
-        symbols_release(&e->symbols, (uint32_t)pair[k]);
-        symbols_release(&e->symbols, (uint32_t)(pair[k] >> 32));
-    }
-    i->symbol = 0;
+    uint32_t id = symbols_find(e->symbols, text);
+    return places_grow(e, id + 1) ? id : 0;
 }
 
 /* ---- labels -------------------------------------------------------------------------------------------------------
@@ -265,7 +262,7 @@ static inline bool labels_set(struct rw2 *e, const uint64_t *pair, uint32_t n)
 /* Help and unit, 0 for none: a text's ref, the text found by its bytes. */
 static uint32_t text_ref(struct rw2 *e, struct view text)
 {
-    uint32_t id = text.n ? symbols_find(&e->symbols, text) : 0;
+    uint32_t id = text.n ? symbol_find(e, text) : 0;
     if (text.n && !id)
         e->nomem = true;
     return id ? ref_of(e, id) : 0;
@@ -273,8 +270,7 @@ static uint32_t text_ref(struct rw2 *e, struct view text)
 
 static const struct meta *meta_make(struct rw2 *e, uint32_t name, struct meta *m)
 {
-    const struct symbol *s = &e->symbols.cold[name];
-    struct metric_family *f = e->families ? families_find(e->families, e->owner, view_make(s->text, s->len)) : NULL;
+    struct metric_family *f = e->families ? families_find(e->families, e->owner, symbols_text(e->symbols, name)) : NULL;
     *m = (struct meta){.name = name, .stamp = e->stamp};
     if (!f)
         return m;
@@ -313,12 +309,10 @@ static inline void name_set(struct rw2 *e, uint32_t name)
 /* ---- series -------------------------------------------------------------------------------------------------------
  */
 
-bool rw2_series(struct rw2 *e, struct interned *i)
+bool rw2_series(struct rw2 *e, const struct interned *i)
 {
-    if (i->labels == 0) /* interned when nobody thought of 2.0 */
+    if (i->labels == 0) /* interned where nobody thought of 2.0 */
         return rw2_series_block(e, interned_block(i));
-    if (i->symbol == 0 && !series_resolve(e, i))
-        return false;
     name_set(e, i->symbol);
     return labels_set(e, interned_symbols(i), i->labels);
 }
@@ -352,12 +346,12 @@ static bool block_resolve(struct rw2 *e, struct view block, uint32_t *count)
         if (!same) {
             struct view label = view_make(rest.p, n), name, value;
             block_next(&label, &name, &value);
-            uint32_t a = symbols_find(&e->symbols, name), b = a ? symbols_find(&e->symbols, value) : 0;
+            uint32_t a = symbol_find(e, name), b = a ? symbol_find(e, value) : 0;
             if (e->block_pairs.n < room)
                 ok = ok && buf_reserve(&e->block_pairs, room - e->block_pairs.n);
             if (!(ok = ok && b))
                 break;
-            ((uint64_t *)(void *)e->block_pairs.p)[k] = pair_of(a, b);
+            ((uint64_t *)(void *)e->block_pairs.p)[k] = symbol_pair(a, b);
         }
         e->block_pairs.n = MAX(e->block_pairs.n, room);
         rest = view_make(rest.p + n, rest.n - n);
@@ -371,12 +365,12 @@ static bool block_resolve(struct rw2 *e, struct view block, uint32_t *count)
 
 bool rw2_series_block(struct rw2 *e, struct view block)
 {
-    uint32_t n, metric = e->name_label;
+    uint32_t n, metric = e->symbols->name_label;
     if (!block_resolve(e, block, &n))
         return false;
     const uint64_t *pair = (const uint64_t *)(const void *)e->block_pairs.p;
     for (uint32_t k = 0; k < n; k++)
-        if ((uint32_t)pair[k] == e->name_label)
+        if ((uint32_t)pair[k] == e->symbols->name_label)
             metric = (uint32_t)(pair[k] >> 32);
     name_set(e, metric);
     return labels_set(e, pair, n);
@@ -499,7 +493,7 @@ static bool exemplar_tail(struct rw2 *e, const struct exemplar *x)
     uint8_t bytes[LABEL_WIDTH];
     e->refs.n = 0;
     while (block_next(&rest, &name, &value)) {
-        uint32_t a = symbols_find(&e->symbols, name), b = a ? symbols_find(&e->symbols, value) : 0;
+        uint32_t a = symbol_find(e, name), b = a ? symbol_find(e, value) : 0;
         if (!b)
             return false;
         uint32_t name_ref = ref_of(e, a), value_ref = ref_of(e, b);
@@ -551,9 +545,18 @@ bool rw2_point(struct rw2 *e, const struct point *pt)
     return true;
 }
 
-bool rw2_end(struct rw2 *e, struct buf *out, uint32_t *families)
+const struct buf *rw2_end(struct rw2 *e, uint32_t *families)
 {
+    const size_t table = e->table.n, entries = e->entries.n - e->gap;
     *families = e->described;
-    out->n = 0;
-    return !e->nomem && buf_append(out, e->table.p, e->table.n) && buf_append(out, e->entries.p, e->entries.n);
+    if (e->nomem || (table > e->gap && !buf_reserve(&e->entries, table - e->gap)))
+        return NULL;
+    if (table > e->gap) {
+        memmove(e->entries.p + table, e->entries.p + e->gap, entries);
+        e->gap = table;
+        e->entries.n = table + entries;
+    }
+    e->whole = (struct buf){.p = e->entries.p + e->gap - table, .n = table + entries};
+    memcpy(e->whole.p, e->table.p, table);
+    return &e->whole;
 }

@@ -129,27 +129,63 @@ static inline const uint8_t *find_match(struct table *t, const uint8_t *in, cons
     }
 }
 
-static uint8_t *pack_block(struct table *t, const uint8_t *in, size_t n, uint8_t *out)
+/* Entries of a 2.0 request repeat not their bytes alone but the distances at which they are found: after a match at one
+ * comes the same next one. What came after each distance is kept, and tried before the table: the wait for the table is
+ * most of what a match costs. In texts it would be wrong too often. */
+#define GUESSES 64
+struct guess {
+    uint16_t sure, seen; /* sure = seen twice in a row; 0 = none */
+};
+
+static inline void guess_learn(struct guess *g, size_t offset)
+{
+    g->sure = g->seen == offset ? (uint16_t)offset : 0;
+    g->seen = (uint16_t)offset;
+}
+
+static inline __attribute__((always_inline)) uint8_t *pack_block(struct table *t, const uint8_t *in, size_t n,
+                                                                 uint8_t *out, bool guessing)
 {
     const uint8_t *end = in + n, *pending = in, *limit = n > MARGIN ? end - MARGIN : in;
     const uint8_t *ip, *match;
+    struct guess guesses[GUESSES]; /* a distance found in a block does not lead out of it further on */
+    if (guessing)
+        memset(guesses, 0, sizeof guesses);
     while (pending + 1 <= limit && (ip = find_match(t, in, pending + 1, limit, &match))) {
         out = put_literal_fast(out, pending, (size_t)(ip - pending));
-        uint32_t bytes, slot;
-        do {
-            size_t matched = 4 + match_length(match + 4, ip + 4, end);
-            out = put_copy(out, (size_t)(ip - match), matched);
+        for (;;) {
+            const size_t matched = 4 + match_length(match + 4, ip + 4, end), offset = (size_t)(ip - match);
+            struct guess *guess = guessing ? &guesses[offset % GUESSES] : NULL;
+            out = put_copy(out, offset, matched);
             pending = ip += matched;
             if (ip >= limit)
                 break;
+            const uint32_t bytes = load32(ip), slot = slot_of(t, bytes);
+            if (guess && guess->sure && load32(ip - guess->sure) == bytes) {
+                t->at[slot] = (uint16_t)(ip - in);
+                match = ip - guess->sure;
+                continue;
+            }
             t->at[slot_of(t, load32(ip - 1))] = (uint16_t)(ip - 1 - in);
-            bytes = load32(ip);
-            slot = slot_of(t, bytes);
             match = in + t->at[slot];
             t->at[slot] = (uint16_t)(ip - in);
-        } while (load32(match) == bytes);
+            if (load32(match) != bytes)
+                break;
+            if (guess)
+                guess_learn(guess, (size_t)(ip - match));
+        }
     }
     return pending < end ? put_literal(out, pending, (size_t)(end - pending)) : out;
+}
+
+static uint8_t *pack_text(struct table *t, const uint8_t *in, size_t n, uint8_t *out)
+{
+    return pack_block(t, in, n, out, false);
+}
+
+static uint8_t *pack_entries(struct table *t, const uint8_t *in, size_t n, uint8_t *out)
+{
+    return pack_block(t, in, n, out, true);
 }
 
 /* A table no larger than the block is worth. */
@@ -164,7 +200,8 @@ static void table_clear(struct table *t, size_t n)
 
 static size_t packed_bound(size_t n) { return 32 + n + n / 6; }
 
-bool snappy_pack(struct buf *out, const struct buf *in)
+static bool pack(struct buf *out, const struct buf *in,
+                 uint8_t *(*block)(struct table *t, const uint8_t *in, size_t n, uint8_t *out))
 {
     struct table t;
     out->n = 0;
@@ -178,11 +215,14 @@ bool snappy_pack(struct buf *out, const struct buf *in)
     for (size_t at = 0; at < in->n; at += BLOCK) {
         size_t len = MIN(in->n - at, BLOCK);
         table_clear(&t, len);
-        p = pack_block(&t, in->p + at, len, p);
+        p = block(&t, in->p + at, len, p);
     }
     out->n = (size_t)(p - out->p);
     return true;
 }
+
+bool snappy_pack(struct buf *out, const struct buf *in) { return pack(out, in, pack_text); }
+bool snappy_pack_entries(struct buf *out, const struct buf *in) { return pack(out, in, pack_entries); }
 
 /* ---- unpacking: only what a request's parts are made from; bytes from disk, so nothing is taken on trust -----------
  */

@@ -19,9 +19,13 @@ static inline uint8_t *wire_varint(uint8_t *p, uint64_t v)
 
 static inline uint8_t *wire_fixed64(uint8_t *p, uint64_t v)
 {
-    for (unsigned shift = 0; shift < 64; shift += 8)
-        *p++ = (uint8_t)(v >> shift);
-    return p;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(p, &v, 8);
+#else
+    for (unsigned i = 0; i < 8; i++)
+        p[i] = (uint8_t)(v >> 8 * i);
+#endif
+    return p + 8;
 }
 
 static inline uint64_t zigzag(int64_t v) { return (uint64_t)v << 1 ^ (v < 0 ? UINT64_MAX : 0); }

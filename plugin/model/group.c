@@ -74,7 +74,7 @@ struct making {
     struct view base;
     const struct kind *kind;
     struct buf name, block;
-    bool symbols;
+    struct symbols *symbols;
     struct buf all; /* the series one behind the other, each aligned; moves as it grows */
     uint32_t count;
     uint64_t block_bytes;
@@ -104,6 +104,11 @@ static bool block_make(struct making *m, const char *suffix, const char *bound)
 
 static size_t aligned(size_t n) { return (n + 15) & ~(size_t)15; }
 
+static struct interned *series_behind(struct interned *i)
+{
+    return (struct interned *)(void *)((char *)i + aligned(sizeof *i + interned_body(i)));
+}
+
 static bool series_add(struct making *m, struct view family, const char *suffix, const char *bound)
 {
     m->name.n = 0;
@@ -111,12 +116,15 @@ static bool series_add(struct making *m, struct view family, const char *suffix,
         return false;
     struct view block = buf_view(&m->block);
     uint32_t labels = m->symbols ? block_labels(block) : 0;
-    size_t size = aligned(interned_size(block.n, labels));
+    size_t size = aligned(sizeof(struct interned) + (labels ? labels * sizeof(uint64_t) : block.n));
     if (!buf_reserve(&m->all, size))
         return false;
     struct interned *i = (struct interned *)(void *)(m->all.p + m->all.n);
-    *i = (struct interned){.refs = 1, .block_len = (uint32_t)block.n, .number = m->count, .labels = labels};
-    memcpy(i->block, block.p, block.n);
+    *i = (struct interned){.refs = 1, .block_len = (uint32_t)block.n, .labels = labels};
+    if (labels == 0)
+        memcpy(i->body, block.p, block.n);
+    else if (!symbols_hold(m->symbols, block, (uint64_t *)(void *)i->body, &i->symbol))
+        return false;
     m->all.n += size;
     m->count++;
     m->block_bytes += block.n;
@@ -154,17 +162,22 @@ static struct group *group_join(const struct making *m, const struct group_shape
                         .bound = (double *)(void *)((char *)g + head)};
     if (shape->bound_count)
         memcpy(g->bound, shape->bounds, shape->bound_count * sizeof(double));
-    char *at = (char *)g + head + bounds;
-    memcpy(at, m->all.p, m->all.n);
-    for (uint32_t k = 0; k < m->count; k++) {
-        g->series[k] = (struct interned *)(void *)at;
-        at += aligned(interned_size(g->series[k]->block_len, g->series[k]->labels));
-    }
+    g->series[0] = memcpy((char *)g + head + bounds, m->all.p, m->all.n);
+    for (uint32_t k = 1; k < m->count; k++)
+        g->series[k] = series_behind(g->series[k - 1]);
     return g;
 }
 
+static void symbols_let_go(struct symbols *s, struct interned *first, uint32_t count)
+{
+    for (; count > 0 && first->labels > 0; count--, first = series_behind(first))
+        symbols_release(s, interned_symbols(first), first->labels);
+}
+
+void group_forget(struct symbols *s, struct group *g) { symbols_let_go(s, g->series[0], g->count); }
+
 gcw_status group_new(const struct label_rules *rules, struct view base, const struct group_shape *shape,
-                     enum le_format format, bool symbols, struct group **out, gcw_error *err)
+                     enum le_format format, struct symbols *symbols, struct group **out, gcw_error *err)
 {
     struct making m = {.base = base, .kind = &kinds[shape->kind], .symbols = symbols};
     struct view family = view_make("", 0);
@@ -174,6 +187,8 @@ gcw_status group_new(const struct label_rules *rules, struct view base, const st
         return status;
     if (series_add_all(&m, family, shape, format))
         *out = group_join(&m, shape);
+    if (!*out && m.count > 0)
+        symbols_let_go(symbols, (struct interned *)(void *)m.all.p, m.count);
     buf_free(&m.name);
     buf_free(&m.block);
     buf_free(&m.all);

@@ -104,6 +104,13 @@ void guard_leave(struct guard *g, uint64_t count, uint64_t bytes)
     pthread_mutex_unlock(&g->lock);
 }
 
+void guard_charge(struct guard *g, uint64_t bytes)
+{
+    pthread_mutex_lock(&g->lock);
+    g->bytes += bytes;
+    pthread_mutex_unlock(&g->lock);
+}
+
 uint64_t guard_count(const struct guard *g) { return g->count; }
 uint64_t guard_bytes(const struct guard *g) { return g->bytes; }
 

@@ -15,11 +15,12 @@ struct intern_table {
     size_t slots, count;
     uint64_t seed;
     uint32_t made;
-    bool symbols;
-    void (*born)(struct interned *i);
+    struct symbols *symbols; /* NULL = label sets are kept as blocks */
+    void (*born)(struct interned *i, uint32_t number);
 };
 
-struct intern_table *intern_table_new(struct guard *guard, uint64_t seed, void (*born)(struct interned *i))
+struct intern_table *intern_table_new(struct guard *guard, uint64_t seed,
+                                      void (*born)(struct interned *i, uint32_t number))
 {
     struct intern_table *t = calloc(1, sizeof *t);
     if (!t)
@@ -37,7 +38,18 @@ struct intern_table *intern_table_new(struct guard *guard, uint64_t seed, void (
     return t;
 }
 
-void intern_table_symbols(struct intern_table *t) { t->symbols = true; }
+struct symbols *intern_table_symbols(struct intern_table *t)
+{
+    if (!t->symbols)
+        t->symbols = symbols_new(t->guard);
+    return t->symbols;
+}
+
+static void interned_free(struct interned *i)
+{
+    free(i->payload);
+    free(i);
+}
 
 void intern_table_free(struct intern_table *t)
 {
@@ -46,22 +58,18 @@ void intern_table_free(struct intern_table *t)
     for (size_t i = 0; i < t->slots; i++)
         for (struct interned *e = t->slot[i], *next; e; e = next) {
             next = e->next;
-            intern_destroy(e);
+            interned_free(e);
         }
     free(t->slot);
+    symbols_free(t->symbols);
     pthread_mutex_destroy(&t->lock);
     free(t);
 }
 
-size_t interned_size(size_t block_len, uint32_t labels)
+/* What a label set takes in memory: the table's slot, and what malloc adds, with it. */
+static uint64_t intern_size(size_t body)
 {
-    return sizeof(struct interned) + (labels ? ((block_len + 7) & ~(size_t)7) + labels * sizeof(uint64_t) : block_len);
-}
-
-/* With the table's slot and malloc's head. */
-static uint64_t intern_size(size_t block_len, uint32_t labels)
-{
-    return interned_size(block_len, labels) + sizeof(void *) + 16;
+    return ((sizeof(struct interned) + body + 8 + 15) & ~(size_t)15) + sizeof(struct interned *);
 }
 
 uint32_t block_labels(struct view block)
@@ -73,9 +81,24 @@ uint32_t block_labels(struct view block)
     return n;
 }
 
-static bool same(const struct interned *e, uint64_t hash, const void *owner, struct view block)
+/* Symbols of a label set in the table are held, so that they may be read here. */
+static bool same_text(const struct symbols *s, const struct interned *e, struct view block)
 {
-    return e->hash == hash && e->owner == owner && view_eq(interned_block(e), block);
+    const uint64_t *pair = interned_symbols(e);
+    struct view name, value;
+    for (uint32_t k = 0; k < e->labels; k++)
+        if (!block_next(&block, &name, &value) || !view_eq(symbols_text(s, (uint32_t)pair[k]), name) ||
+            !view_eq(symbols_text(s, (uint32_t)(pair[k] >> 32)), value))
+            return false;
+    return block.n == 0;
+}
+
+static bool same(const struct intern_table *t, const struct interned *e, uint64_t hash, const void *owner,
+                 struct view block)
+{
+    if (e->hash != hash || e->owner != owner || e->block_len != block.n)
+        return false;
+    return e->labels ? same_text(t->symbols, e, block) : view_eq(interned_block(e), block);
 }
 
 static void table_grow(struct intern_table *t)
@@ -95,32 +118,56 @@ static void table_grow(struct intern_table *t)
     t->slots = slots;
 }
 
+/* A label set as it is kept, in no table yet. */
+static struct interned *interned_new(struct intern_table *t, struct view block, uint32_t labels)
+{
+    size_t body = labels ? labels * sizeof(uint64_t) : block.n;
+    struct interned *e = malloc(sizeof *e + body);
+    if (!e)
+        return NULL;
+    *e = (struct interned){.refs = 1, .block_len = (uint32_t)block.n, .labels = labels};
+    if (labels == 0) {
+        memcpy(e->body, block.p, block.n);
+    } else if (!symbols_hold(t->symbols, block, (uint64_t *)(void *)e->body, &e->symbol)) {
+        free(e);
+        return NULL;
+    }
+    return e;
+}
+
+/* Symbols count their texts themselves: what a label set will add is only shown to the guard. */
+static bool admit(struct intern_table *t, struct view block, uint32_t labels, uint64_t size)
+{
+    uint64_t texts = labels ? symbols_missing(t->symbols, block) : 0;
+    if (!guard_admit(t->guard, block, size + texts))
+        return false;
+    guard_leave(t->guard, 0, texts);
+    return true;
+}
+
 static struct interned *intern_add(struct intern_table *t, void *owner, uint64_t hash, struct view block,
                                    gcw_status *status)
 {
     uint32_t labels = t->symbols ? block_labels(block) : 0;
+    uint64_t size = intern_size(labels ? labels * sizeof(uint64_t) : block.n);
     *status = GCW_ERR_LIMIT;
-    if (!guard_admit(t->guard, block, intern_size(block.n, labels)))
+    if (!admit(t, block, labels, size))
         return NULL;
-    struct interned *e = malloc(interned_size(block.n, labels));
+    struct interned *e = interned_new(t, block, labels);
     if (!e) {
-        guard_leave(t->guard, 1, intern_size(block.n, labels));
+        guard_leave(t->guard, 1, size);
         *status = GCW_ERR_NOMEM;
         return NULL;
     }
     if (t->count >= t->slots)
         table_grow(t);
     struct interned **slot = &t->slot[hash & (t->slots - 1)];
-    *e = (struct interned){.owner = owner,
-                           .next = *slot,
-                           .hash = hash,
-                           .refs = 1,
-                           .block_len = (uint32_t)block.n,
-                           .number = t->made++,
-                           .labels = labels};
-    memcpy(e->block, block.p, block.n);
+    e->owner = owner;
+    e->next = *slot;
+    e->hash = hash;
     if (t->born)
-        t->born(e);
+        t->born(e, t->made);
+    t->made++;
     *slot = e;
     t->count++;
     return e;
@@ -132,7 +179,7 @@ struct interned *intern_acquire(struct intern_table *t, void *owner, struct view
     *status = GCW_OK;
     pthread_mutex_lock(&t->lock);
     struct interned *e = t->slot[hash & (t->slots - 1)];
-    while (e && !same(e, hash, owner, block))
+    while (e && !same(t, e, hash, owner, block))
         e = e->next;
     if (e)
         e->refs++;
@@ -155,7 +202,7 @@ static bool unref(struct intern_table *t, struct interned *i)
         link = &(*link)->next;
     *link = i->next;
     t->count--;
-    guard_leave(t->guard, 1, intern_size(i->block_len, i->labels));
+    guard_leave(t->guard, 1, intern_size(interned_body(i)));
     return true;
 }
 
@@ -196,8 +243,20 @@ struct interned *intern_expire(struct intern_table *t, uint64_t before_ms)
     return out;
 }
 
-void intern_destroy(struct interned *i)
+void intern_destroy(struct symbols *s, struct interned *i)
 {
-    free(i->payload);
-    free(i);
+    if (i->labels)
+        symbols_release(s, interned_symbols(i), i->labels);
+    interned_free(i);
+}
+
+struct view intern_metric_name(const struct intern_table *t, const struct interned *i)
+{
+    if (i->labels)
+        return i->symbol == t->symbols->name_label ? view_make("", 0) : symbols_text(t->symbols, i->symbol);
+    struct view block = interned_block(i), name, value;
+    while (block_next(&block, &name, &value))
+        if (view_is(name, "__name__"))
+            return value;
+    return view_make("", 0);
 }

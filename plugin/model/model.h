@@ -3,6 +3,8 @@
 #ifndef GCW_MODEL_H
 #define GCW_MODEL_H
 
+#include <pthread.h>
+
 #include "base/base.h"
 
 /* ---- label block --------------------------------------------------------------------------------------------
@@ -92,6 +94,7 @@ void guard_free(struct guard *g);
 /* Takes one label set of `bytes`; observes its labels. False at a bound: then guard_explain() has the words. */
 bool guard_admit(struct guard *g, struct view block, uint64_t bytes);
 void guard_leave(struct guard *g, uint64_t count, uint64_t bytes); /* `count` label sets that took `bytes` together */
+void guard_charge(struct guard *g, uint64_t bytes);                /* for what several label sets share */
 void guard_explain(struct guard *g, const char *noun, gcw_error *err);
 uint64_t guard_count(const struct guard *g);
 uint64_t guard_bytes(const struct guard *g);
@@ -123,57 +126,124 @@ struct metric_family *families_find(struct families *f, const void *owner, struc
 /* The family's name for a metric of a known type; counters keep their _total, as the text format has it. */
 struct view family_name_of(struct view metric, gcw_metric_type type);
 
+/* ---- symbols -------------------------------------------------------------------------------------------------
+ * Texts by number, each once: what series are kept as where remote write 2.0 is spoken. A text has its number as long
+ * as somebody holds it (an interned series), and until symbols_sweep() after that. Any thread, but for the sweep: that
+ * is the one encoder's, the only one that uses numbers it does not hold. */
+
+struct symbol {
+    char *text; /* NULL = the number is free, `len` is the next free one */
+    uint32_t len, hash, holds;
+};
+
+/* Symbols lie in pieces that never move: who holds one may read it without the lock. */
+#define SYMBOL_BITS 10
+struct symbols {
+    pthread_mutex_t lock;
+    struct guard *guard; /* gets their memory; may be NULL */
+    struct symbol **piece[1 << SYMBOL_BITS];
+    uint32_t count;        /* numbers given out so far; 0 is "" */
+    uint32_t free, live;   /* first free number (0 = none); texts alive */
+    uint32_t *slot, slots; /* hash table of numbers, 0 = empty; a power of two */
+    uint32_t idle;         /* alive though held by nobody */
+    uint64_t bytes;        /* of the texts alive, all that belongs to them counted */
+    uint32_t name_label;   /* "__name__", held */
+};
+
+struct symbols *symbols_new(struct guard *guard);
+void symbols_free(struct symbols *s);
+static inline struct symbol *symbol_of(const struct symbols *s, uint32_t id)
+{
+    const uint32_t mask = (1u << SYMBOL_BITS) - 1;
+    return &s->piece[id >> 2 * SYMBOL_BITS][id >> SYMBOL_BITS & mask][id & mask];
+}
+static inline struct view symbols_text(const struct symbols *s, uint32_t id)
+{
+    const struct symbol *at = symbol_of(s, id);
+    return view_make(at->text, at->len);
+}
+/* The number of a text that is not empty, held by nobody yet; 0 = out of memory. */
+uint32_t symbols_find(struct symbols *s, struct view text);
+/* No number so far is this or above. */
+uint32_t symbols_bound(struct symbols *s);
+/* A label as one number: the name's below, the value's above. */
+static inline uint64_t symbol_pair(uint32_t name, uint32_t value) { return (uint64_t)value << 32 | name; }
+/* Finds the texts of a block and holds each; *name gets the metric name's (name_label's if there is none). False, with
+ * nothing held: out of memory. */
+bool symbols_hold(struct symbols *s, struct view block, uint64_t *pairs, uint32_t *name);
+void symbols_release(struct symbols *s, const uint64_t *pairs, uint32_t n);
+/* What the texts of a block would add to `bytes`, at the most. */
+uint64_t symbols_missing(struct symbols *s, struct view block);
+/* Forgets what nobody holds, if that is more than `idle_max`; false if it was not. */
+bool symbols_sweep(struct symbols *s, uint32_t idle_max);
+
 /* ---- interning ----------------------------------------------------------------------------------------------- */
 
-/* One label set of one owner (a destination), alive while referenced. */
+/* One label set of one owner (a destination), alive while referenced. It is kept as its block, ready to be copied into
+ * a request of 1.0 or of logs; or as symbols, a third of that, where requests are of 2.0. */
 struct interned {
-    void *owner;
+    void *owner;           /* what every append looks at is in front, in one cache line mostly */
+    uint32_t block_len;    /* of its block, whatever it is kept as */
+    uint32_t stripe;       /* the owner's: which way its records take */
+    uint32_t labels;       /* kept as so many pairs of symbols; 0 = as a block */
+    uint32_t symbol;       /* with symbols: of the metric name */
     struct interned *next; /* in its table slot */
     uint64_t hash;
     uint32_t refs;
-    uint32_t block_len;
-    uint32_t number;  /* counts up in the order of interning */
-    uint32_t stripe;  /* the owner's: which way its records take */
-    uint64_t used_ms; /* with `kept`: when it was last asked for */
     bool kept;        /* one of the references is the table's own, see intern_keep() */
+    uint64_t used_ms; /* with `kept`: when it was last asked for */
     void *payload;    /* the owner's: what its encoder keeps per label set; from malloc, freed with it */
-    uint32_t labels;  /* in the block; 0 = not counted, no room for their symbols */
-    uint32_t symbol;  /* the encoder's: of the metric name; 0 = the symbols have not been looked up */
-    uint8_t block[];  /* behind it, aligned: one uint64_t a label, the encoder's symbols of its name and value */
+    _Alignas(8) uint8_t body[];
 };
+/* Of one that is kept as a block. */
 static inline struct view interned_block(const struct interned *i)
 {
-    return view_make((const char *)i->block, i->block_len);
+    ENSURE(i->labels == 0);
+    return view_make((const char *)i->body, i->block_len);
 }
 
-static inline uint64_t *interned_symbols(struct interned *i)
+static inline const uint64_t *interned_symbols(const struct interned *i)
 {
-    return (uint64_t *)(void *)(i->block + (((size_t)i->block_len + 7) & ~(size_t)7));
+    return (const uint64_t *)(const void *)i->body;
 }
 
-/* What one takes, its symbols with it; 0 labels = without room for them. */
-size_t interned_size(size_t block_len, uint32_t labels);
+/* Bytes behind the head. */
+static inline size_t interned_body(const struct interned *i)
+{
+    return i->labels ? i->labels * sizeof(uint64_t) : i->block_len;
+}
 
 /* Table of label sets; any thread. */
 struct intern_table;
 /* A label set's hash is hash_bytes() of its block with `seed`: the same label set takes the same way, interned or not.
- */
-struct intern_table *intern_table_new(struct guard *guard, uint64_t seed, void (*born)(struct interned *i));
-/* Label sets interned from now on get room for symbols. */
-void intern_table_symbols(struct intern_table *t);
+ * A new one is shown to `born` (may be NULL) before anyone else sees it; `number` counts them up. */
+struct intern_table *intern_table_new(struct guard *guard, uint64_t seed,
+                                      void (*born)(struct interned *i, uint32_t number));
+/* Label sets are kept as symbols from now on, these; NULL = out of memory. They live as long as the table. */
+struct symbols *intern_table_symbols(struct intern_table *t);
 void intern_table_free(struct intern_table *t); /* frees the label sets left in it */
-/* Finds or adds; one more reference. A new one is shown to `born` (may be NULL) before anyone else sees it. NULL with
- * *status GCW_ERR_LIMIT or GCW_ERR_NOMEM. */
+/* Finds or adds; one more reference. NULL with *status GCW_ERR_LIMIT or GCW_ERR_NOMEM. */
 struct interned *intern_acquire(struct intern_table *t, void *owner, struct view block, gcw_status *status);
+/* Of one that the caller has a reference to: the value of its label __name__, empty if it has none. */
+struct view intern_metric_name(const struct intern_table *t, const struct interned *i);
 /* One reference less. True when that was the last: it is out of the table, and the caller frees it with
  * intern_destroy() once nothing points at it. */
 bool intern_release(struct intern_table *t, struct interned *i);
-void intern_destroy(struct interned *i);
+void intern_destroy(struct symbols *s, struct interned *i); /* `s`: its table's, if it has any */
 /* Gives the caller's reference to the table, which holds on to the label set until it was idle for a while. */
 void intern_keep(struct intern_table *t, struct interned *i, uint64_t now_ms);
 /* The table lets go of what was last kept before `before_ms`. Returns those that are out of the table now, linked by
  * `next`, for the caller to destroy like after intern_release(). */
 struct interned *intern_expire(struct intern_table *t, uint64_t before_ms);
+
+/* Makes blocks of label sets kept as symbols, each from the one before: neighbours have most labels in common.
+ * Zero-initialise; one per thread. */
+struct block_maker {
+    struct buf block, pairs, at; /* `at`: where each label starts, and where the last one ends */
+};
+/* The label set's block, valid until the next call; empty = out of memory. */
+struct view block_remake(struct block_maker *m, const struct symbols *s, const struct interned *i);
+void block_maker_free(struct block_maker *m);
 
 /* Set of 64-bit fingerprints: which label sets the one-call form has seen. Not locked. */
 struct fingerprints {
@@ -227,11 +297,13 @@ struct group {
     struct interned *series[]; /* in no table */
 };
 
-/* `base` is the label block of the family, checked by `rules`; `symbols`: the series get room for them. GCW_ERR_INVALID
- * names what is wrong with the shape, or with the labels: `le` or `quantile` of their own, too many, too long a name.
+/* `base` is the label block of the family, checked by `rules`; `symbols`: what the series are kept as; NULL: as blocks.
+ * GCW_ERR_INVALID names what is wrong with the shape, or with the labels: `le` or `quantile` of their own, too many,
+ * too long a name.
  */
 gcw_status group_new(const struct label_rules *rules, struct view base, const struct group_shape *shape,
-                     enum le_format format, bool symbols, struct group **out, gcw_error *err);
+                     enum le_format format, struct symbols *symbols, struct group **out, gcw_error *err);
+void group_forget(struct symbols *s, struct group *g); /* before it is freed: lets go of its symbols, if it has any */
 /* What tells a group from others, behind a copy of its base block: appended to it. False: out of memory. */
 bool group_key(struct buf *block, const struct group_shape *shape);
 /* The bucket of a histogram that an observation falls into. */

@@ -11,37 +11,45 @@
 /* Of one series, as the guard counts. */
 static uint64_t share_of(const struct interned *key, const struct group *g)
 {
-    return (g->bytes + interned_size(key->block_len, 0)) / g->count;
+    return (g->bytes + sizeof *key + key->block_len) / g->count;
 }
 
 static gcw_status admit(gcw_writer *w, const struct interned *key, const struct group *g, gcw_error *err)
 {
+    struct block_maker maker = {0};
     uint64_t share = share_of(key, g);
-    for (uint32_t k = 0; k < g->count; k++) {
-        if (guard_admit(w->guard[GCW_METRICS], interned_block(g->series[k]), share))
-            continue;
-        guard_leave(w->guard[GCW_METRICS], k, k * share);
-        guard_explain(w->guard[GCW_METRICS], "series", err);
-        return GCW_ERR_LIMIT;
-    }
-    return GCW_OK;
+    uint32_t k = 0;
+    struct view block;
+    do
+        block = g->series[k]->labels ? block_remake(&maker, w->symbols, g->series[k]) : interned_block(g->series[k]);
+    while (block.n > 0 && guard_admit(w->guard[GCW_METRICS], block, share) && ++k < g->count);
+    block_maker_free(&maker);
+    if (k == g->count)
+        return GCW_OK;
+    guard_leave(w->guard[GCW_METRICS], k, k * share);
+    if (block.n == 0)
+        return error_set(err, GCW_ERR_NOMEM, "out of memory");
+    guard_explain(w->guard[GCW_METRICS], "series", err);
+    return GCW_ERR_LIMIT;
 }
 
 static gcw_status group_make(gcw_writer *w, struct interned *key, struct view base, const struct group_shape *shape,
                              gcw_error *err)
 {
-    bool symbols = w->config->metrics_protocol != METRICS_PROTOCOL_1;
     struct group *g;
     gcw_status status =
-        group_new(&w->rules[GCW_METRICS], base, shape, (enum le_format)w->config->le_format, symbols, &g, err);
-    if (status == GCW_OK)
-        status = batch_group_fits(key->owner, g, err);
+        group_new(&w->rules[GCW_METRICS], base, shape, (enum le_format)w->config->le_format, w->symbols, &g, err);
+    if (status != GCW_OK)
+        return status;
+    status = batch_group_fits(key->owner, g, err);
     if (status == GCW_OK)
         status = admit(w, key, g, err);
-    if (status == GCW_OK)
+    if (status == GCW_OK) {
         key->payload = g;
-    else
-        free(g);
+        return status;
+    }
+    group_forget(w->symbols, g);
+    free(g);
     return status;
 }
 
@@ -61,7 +69,7 @@ static struct interned *group_acquire(gcw_writer *w, struct destination *d, stru
         error_set(err, status, "out of memory");
     } else if (!key->payload && group_make(w, key, view_make((const char *)block->p, base), shape, err) != GCW_OK) {
         intern_release(w->groups.table, key);
-        intern_destroy(key);
+        intern_destroy(NULL, key);
         key = NULL;
     }
     pthread_mutex_unlock(&w->groups.lock);

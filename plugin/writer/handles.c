@@ -84,23 +84,13 @@ static struct interned *acquire(gcw_writer *w, gcw_signal signal, const gcw_labe
     return i;
 }
 
-/* The metric name in a block, for metadata without a family. */
-static struct view block_metric_name(struct view block)
-{
-    struct view name, value;
-    while (block_next(&block, &name, &value))
-        if (view_is(name, "__name__"))
-            return value;
-    return view_make("", 0);
-}
-
 gcw_series *gcw_series_intern(gcw_writer *w, const gcw_label *labels, size_t count, const gcw_metadata *metadata,
                               const char *tenant, gcw_error *err)
 {
     struct destination *d;
     struct interned *i = acquire(w, GCW_METRICS, labels, count, tenant, &d, err);
     if (i && metadata)
-        metadata_append(w, d, metadata, block_metric_name(interned_block(i)));
+        metadata_append(w, d, metadata, intern_metric_name(w->table[GCW_METRICS], i));
     return (gcw_series *)i;
 }
 

@@ -145,8 +145,8 @@ static bool front_open(gcw_writer *w)
             return false;
     }
     w->groups.table = intern_table_new(NULL, w->seed, destination_assign); /* the guard sees their series */
-    if (c->metrics_protocol != METRICS_PROTOCOL_1)
-        intern_table_symbols(w->table[GCW_METRICS]);
+    if (c->metrics_protocol != METRICS_PROTOCOL_1 && !(w->symbols = intern_table_symbols(w->table[GCW_METRICS])))
+        return false;
     w->seal_room = sealed_bound(largest);
     w->part_room = part_memory(PROTOCOL_LOKI_JSON, largest); /* 2.0 is a fraction of a batch's bytes in 1.0 */
     w->budget.limit = c->memory_limit;
@@ -166,6 +166,7 @@ static bool front_open(gcw_writer *w)
         .no_histograms = !c->metrics_native_histograms,
         .no_exemplars = !c->metrics_exemplars,
         .families = w->families,
+        .symbols = w->symbols,
     };
     w->sealer = sealer_new(&sc);
     return w->batcher && w->families && w->sealer && w->groups.table;

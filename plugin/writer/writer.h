@@ -54,6 +54,7 @@ struct gcw_writer {
     uint64_t seed;
     struct guard *guard[GCW_SIGNALS];
     struct intern_table *table[GCW_SIGNALS];
+    struct symbols *symbols; /* the metrics table's; NULL where 2.0 is not spoken */
     struct groups {
         pthread_mutex_t lock;       /* a group is made by who finds it missing, while others wait */
         struct intern_table *table; /* keys; the payload is the group */

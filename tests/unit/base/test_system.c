@@ -230,7 +230,8 @@ static void test_latch_lets_one_thread_in_and_forgets_no_waiter(void **state)
     for (int i = 0; i < LATCH_THREADS; i++)
         pthread_join(thread[i], NULL);
     assert_int_equal(l.count, LATCH_THREADS * LATCH_ROUNDS);
-    assert_int_equal(l.latch.state, 0);
+    assert_int_equal(l.latch.held, 0);
+    assert_int_equal(l.latch.waiters, 0);
 }
 
 static void test_broken_promise_ends_the_process_with_words(void **state)

@@ -37,14 +37,25 @@ static bool take(void *ctx, uint64_t n, bool force)
 }
 static void give(void *ctx, uint64_t n) { ((struct bench *)ctx)->memory -= n; }
 
+static bool as_symbols; /* series are kept as such, as where 2.0 is hoped for; requests of 1.0 are made all the same */
+
+static int keep_symbols(void **state)
+{
+    (void)state;
+    as_symbols = true;
+    return 0;
+}
+
 static struct bench *bench_new(struct batch_limits limits, unsigned lanes, gcw_signal signal)
 {
     struct bench *b = calloc(1, sizeof *b);
     const struct batcher_config c = {{limits, limits}, {lanes, lanes}, 4};
     const struct batcher_ops ops = {b, take, give};
-    const struct seal_config sc = {.logs = SEAL_PLAIN, .compression_level = 1};
+    struct seal_config sc = {.logs = SEAL_PLAIN, .compression_level = 1};
     b->guard = guard_new(1000000, UINT64_MAX);
     b->table = intern_table_new(b->guard, 7, destination_assign);
+    if (as_symbols)
+        assert_non_null(sc.symbols = intern_table_symbols(b->table));
     b->batcher = batcher_new(&c, &ops);
     b->destination = batcher_destination(b->batcher, signal, "t");
     b->sealer = sealer_new(&sc);
@@ -300,5 +311,13 @@ int main(void)
         cmocka_unit_test(test_released_series_lives_until_its_samples_are_encoded),
         cmocka_unit_test(test_receipts_count_every_record_once),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest again[] = {
+        cmocka_unit_test(test_order_holds_and_nothing_is_lost_with_many_threads),
+        cmocka_unit_test(test_age_closes_a_batch),
+        cmocka_unit_test(test_no_room_is_an_error_and_nothing_half_in),
+        cmocka_unit_test(test_released_series_lives_until_its_samples_are_encoded),
+        cmocka_unit_test(test_receipts_count_every_record_once),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return failed + cmocka_run_group_tests_name("as symbols", again, keep_symbols, NULL);
 }

@@ -36,8 +36,30 @@ static void make_bytes(struct buf *b, size_t n)
     }
 }
 
+/* Entries of one length or two, each like the one before but for a few bytes that come in turns or at random. */
+static void make_entries(struct buf *b, size_t n)
+{
+    const size_t length[2] = {random_next(60) + 8, random_next(60) + 8}, turns = random_next(20) + 1;
+    const uint32_t noise = random_next(4) * random_next(20);
+    uint8_t entry[68];
+    b->n = 0;
+    assert_true(buf_reserve(b, n + 1));
+    for (size_t i = 0; i < sizeof entry; i++)
+        entry[i] = (uint8_t)random_next(256);
+    for (size_t k = 0; b->n < n; k++) {
+        size_t len = length[random_next(16) == 0];
+        len = MIN(len, n - b->n);
+        entry[4] = (uint8_t)(k % turns);
+        entry[5] = (uint8_t)(k / turns);
+        if (random_next(100) < noise)
+            entry[random_next(sizeof entry)] = (uint8_t)random_next(256);
+        memcpy(b->p + b->n, entry, len);
+        b->n += len;
+    }
+}
+
 /* Into memory of exactly that size, so that a sanitizer sees the first byte too many. */
-static void assert_round_trip(const struct buf *in)
+static void assert_round_trip(const struct buf *in, bool (*pack)(struct buf *out, const struct buf *in))
 {
     struct buf exact = {malloc(in->n + 1), in->n, in->n}, packed = {0}, back = {0};
     size_t n = in->n;
@@ -45,7 +67,7 @@ static void assert_round_trip(const struct buf *in)
     exact.p = realloc(exact.p, MAX(in->n, 1u));
     if (in->n)
         memcpy(exact.p, in->p, in->n);
-    assert_true(snappy_pack(&packed, &exact));
+    assert_true(pack(&packed, &exact));
     assert_true(buf_reserve(&back, n + 1));
     assert_int_equal(snappy_validate_compressed_buffer((const char *)packed.p, packed.n), SNAPPY_OK);
     assert_int_equal(snappy_uncompress((const char *)packed.p, packed.n, (char *)back.p, &n), SNAPPY_OK);
@@ -58,27 +80,40 @@ static void assert_round_trip(const struct buf *in)
     buf_free(&exact), buf_free(&packed), buf_free(&back);
 }
 
-static void test_what_we_pack_both_unpack(void **state)
+static void pack_much(bool (*pack)(struct buf *out, const struct buf *in), void (*make)(struct buf *b, size_t n))
 {
-    (void)state;
     struct buf in = {0};
     random_state = 1;
     for (size_t n = 0; n < 300; n++) {
-        make_bytes(&in, n);
-        assert_round_trip(&in);
+        make(&in, n);
+        assert_round_trip(&in, pack);
     }
     for (int round = 0; round < 200; round++) {
-        make_bytes(&in, random_next(300000));
-        assert_round_trip(&in);
+        make(&in, random_next(300000));
+        assert_round_trip(&in, pack);
     }
     for (size_t n = 65536 - 40; n < 65536 + 40; n++) { /* around a block's end */
-        make_bytes(&in, n);
-        assert_round_trip(&in);
+        make(&in, n);
+        assert_round_trip(&in, pack);
     }
-    make_bytes(&in, 100000);
+    make(&in, 100000);
     memset(in.p, 'x', in.n);
-    assert_round_trip(&in);
+    assert_round_trip(&in, pack);
     buf_free(&in);
+}
+
+static void test_what_we_pack_both_unpack(void **state)
+{
+    (void)state;
+    pack_much(snappy_pack, make_bytes);
+    pack_much(snappy_pack, make_entries);
+}
+
+static void test_what_we_pack_of_entries_both_unpack(void **state)
+{
+    (void)state;
+    pack_much(snappy_pack_entries, make_bytes);
+    pack_much(snappy_pack_entries, make_entries);
 }
 
 static void test_what_the_library_packs_we_unpack(void **state)
@@ -153,6 +188,8 @@ static void test_packs_about_as_small_as_the_library(void **state)
     assert_int_equal(snappy_compress((const char *)in.p, in.n, theirs, &n), SNAPPY_OK);
     assert_true(snappy_pack(&packed, &in));
     assert_true(packed.n * 100 <= n * 103);
+    assert_true(snappy_pack_entries(&packed, &in));
+    assert_true(packed.n * 100 <= n * 105);
     free(theirs);
     buf_free(&in), buf_free(&packed);
 }
@@ -161,6 +198,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_we_pack_both_unpack),
+        cmocka_unit_test(test_what_we_pack_of_entries_both_unpack),
         cmocka_unit_test(test_what_the_library_packs_we_unpack),
         cmocka_unit_test(test_every_tag_is_understood),
         cmocka_unit_test(test_damage_is_refused_within_bounds),
