@@ -53,7 +53,7 @@ void *destination_user(const struct destination *d); /* ops.ctx */
 uint32_t batcher_routes(const struct batcher *b);
 
 /* Chooses the way of a new label set of a destination: intern_table_new()'s `born`. */
-void destination_assign(struct interned *i, uint32_t number);
+void destination_assign(struct interned *i, struct view block, uint32_t number);
 
 /* ---- receipts: see gcw.h ------------------------------------------------------------------------------------ */
 

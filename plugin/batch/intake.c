@@ -6,20 +6,22 @@
 
 static inline uint32_t aligned(size_t n) { return (uint32_t)((n + 7) & ~(size_t)7); }
 
-/* The lane follows from the labels alone. Within a lane, label sets are dealt to stripes in runs: neighbours in the
+/* The lane follows from the labels alone, not from the process' seed: what an earlier one left in a lane's files is of
+ * the series that take that lane again. Within a lane, label sets are dealt to stripes in runs: neighbours in the
  * order of interning (or of one metric) are mostly appended together, and lie together in memory; kept together they
  * are read without cache misses and compress better. */
 #define RUN 64
 
-static inline uint32_t stripe_index(const struct destination *d, uint64_t hash, uint64_t spread)
+static inline uint32_t stripe_index(const struct destination *d, struct view block, uint64_t spread)
 {
-    uint32_t lane = (uint32_t)(hash >> 32) % d->lanes, per_lane = d->stripes / d->lanes;
+    const uint32_t per_lane = d->stripes / d->lanes;
+    const uint32_t lane = d->lanes == 1 ? 0 : (uint32_t)(hash_bytes(block.p, block.n, 0) >> 32) % d->lanes;
     return lane + d->lanes * (uint32_t)(spread % per_lane);
 }
 
-void destination_assign(struct interned *i, uint32_t number)
+void destination_assign(struct interned *i, struct view block, uint32_t number)
 {
-    i->stripe = stripe_index(i->owner, i->hash, number / RUN);
+    i->stripe = stripe_index(i->owner, block, number / RUN);
 }
 
 static bool share_note(struct chunk *c, struct gcw_receipt *receipt)
@@ -154,7 +156,7 @@ gcw_status batch_sample_inline(struct destination *d, struct view block, uint64_
 {
     uint32_t size = aligned(sizeof(struct record_sample_inline) + block.n);
     uint64_t wire = block.n + SAMPLE_WIRE;
-    struct stripe *s = &d->stripe[stripe_index(d, hash, spread)];
+    struct stripe *s = &d->stripe[stripe_index(d, block, spread)];
     struct record_sample_inline *r = NULL;
     latch_take(&s->lock);
     gcw_status status = stripe_see(s, guard, block, hash);
@@ -177,7 +179,7 @@ gcw_status batch_point(struct destination *d, const struct point_series *of, con
     size_t text = block.n + p->histogram.n + p->bounds.n + p->exemplars.n;
     uint32_t size = aligned(sizeof(struct record_point) + text);
     uint64_t wire = text + (of->series ? of->series->block_len : 0) + SAMPLE_WIRE;
-    struct stripe *s = &d->stripe[of->series ? of->series->stripe : stripe_index(d, of->hash, of->spread)];
+    struct stripe *s = &d->stripe[of->series ? of->series->stripe : stripe_index(d, of->block, of->spread)];
     struct record_point *r = NULL;
     latch_take(&s->lock);
     gcw_status status = of->series ? GCW_OK : stripe_see(s, of->guard, block, of->hash);

@@ -16,11 +16,11 @@ struct intern_table {
     uint64_t seed;
     uint32_t made;
     struct symbols *symbols; /* NULL = label sets are kept as blocks */
-    void (*born)(struct interned *i, uint32_t number);
+    void (*born)(struct interned *i, struct view block, uint32_t number);
 };
 
 struct intern_table *intern_table_new(struct guard *guard, uint64_t seed,
-                                      void (*born)(struct interned *i, uint32_t number))
+                                      void (*born)(struct interned *i, struct view block, uint32_t number))
 {
     struct intern_table *t = calloc(1, sizeof *t);
     if (!t)
@@ -166,7 +166,7 @@ static struct interned *intern_add(struct intern_table *t, void *owner, uint64_t
     e->next = *slot;
     e->hash = hash;
     if (t->born)
-        t->born(e, t->made);
+        t->born(e, block, t->made);
     t->made++;
     *slot = e;
     t->count++;

@@ -218,7 +218,7 @@ struct intern_table;
 /* A label set's hash is hash_bytes() of its block with `seed`: the same label set takes the same way, interned or not.
  * A new one is shown to `born` (may be NULL) before anyone else sees it; `number` counts them up. */
 struct intern_table *intern_table_new(struct guard *guard, uint64_t seed,
-                                      void (*born)(struct interned *i, uint32_t number));
+                                      void (*born)(struct interned *i, struct view block, uint32_t number));
 /* Label sets are kept as symbols from now on, these; NULL = out of memory. They live as long as the table. */
 struct symbols *intern_table_symbols(struct intern_table *t);
 void intern_table_free(struct intern_table *t); /* frees the label sets left in it */

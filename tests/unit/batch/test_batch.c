@@ -46,6 +46,8 @@ static int keep_symbols(void **state)
     return 0;
 }
 
+static uint64_t seed = 7;
+
 static struct bench *bench_new(struct batch_limits limits, unsigned lanes, gcw_signal signal)
 {
     struct bench *b = calloc(1, sizeof *b);
@@ -53,7 +55,7 @@ static struct bench *bench_new(struct batch_limits limits, unsigned lanes, gcw_s
     const struct batcher_ops ops = {b, take, give};
     struct seal_config sc = {.logs = SEAL_PLAIN, .compression_level = 1};
     b->guard = guard_new(1000000, UINT64_MAX);
-    b->table = intern_table_new(b->guard, 7, destination_assign);
+    b->table = intern_table_new(b->guard, seed, destination_assign);
     if (as_symbols)
         assert_non_null(sc.symbols = intern_table_symbols(b->table));
     b->batcher = batcher_new(&c, &ops);
@@ -270,6 +272,29 @@ static void test_released_series_lives_until_its_samples_are_encoded(void **stat
     bench_free(b);
 }
 
+static void lanes_of(uint64_t of_seed, uint32_t lane[SERIES])
+{
+    const struct batch_limits limits = {UINT64_C(1) << 20, 1000, 1000};
+    seed = of_seed;
+    struct bench *b = bench_new(limits, 4, GCW_METRICS);
+    for (int i = 0; i < SERIES; i++)
+        lane[i] = b->series[i]->stripe % 4;
+    bench_free(b);
+}
+
+static void test_a_series_keeps_its_lane_from_one_process_to_the_next(void **state)
+{
+    (void)state;
+    uint32_t before[SERIES], after[SERIES], seen = 0;
+    lanes_of(1, before);
+    lanes_of(2, after);
+    seed = 7;
+    for (int i = 0; i < SERIES; i++)
+        seen |= 1u << before[i];
+    assert_memory_equal(before, after, sizeof before);
+    assert_int_equal(seen, 0xf); /* all four are used */
+}
+
 static void test_receipts_count_every_record_once(void **state)
 {
     (void)state;
@@ -310,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_one_entry_larger_than_a_batch_goes_alone),
         cmocka_unit_test(test_released_series_lives_until_its_samples_are_encoded),
         cmocka_unit_test(test_receipts_count_every_record_once),
+        cmocka_unit_test(test_a_series_keeps_its_lane_from_one_process_to_the_next),
     };
     const struct CMUnitTest again[] = {
         cmocka_unit_test(test_order_holds_and_nothing_is_lost_with_many_threads),
