@@ -31,8 +31,8 @@ class Points(Case):
         subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{self.dir}", str(ROOT / "tests/system/points.c"), "-o",
                         str(self.program), str(ROOT / "build/libgcw.a"), *libs, *deflate], check=True)
 
-    def points(self, url, protocol, *tenant, code=0):
-        run = subprocess.run([self.program, url, protocol, str(NOW), *tenant], capture_output=True, env=clean_env(), timeout=60)
+    def points(self, url, protocol, code=0):
+        run = subprocess.run([self.program, url, protocol, str(NOW)], capture_output=True, env=clean_env(), timeout=60)
         self.assertEqual(run.returncode, code, run.stderr.decode())
         return json.loads(run.stdout), run.stderr.decode()
 
