@@ -1,5 +1,4 @@
-/* One of each kind of point through the public interface: points URL PROTOCOL NOW_MS [TENANT]. Prints counts as JSON.
- */
+/* One of each kind of point through the public interface: points URL PROTOCOL NOW_MS [TENANT]. Prints JSON. */
 #include <gcw.h>
 #include <math.h>
 #include <stdio.h>
