@@ -288,6 +288,7 @@ install: all ## to DESTDIR and PREFIX: tool, library, header, pkg-config file, m
 	install -m 644 $(B)/gcw.conf.5 $(DESTDIR)$(MANDIR)/man5/gcw.conf.5
 	for host in collectd rsyslog syslog-ng; do install -D -m 644 -t $(DESTDIR)$(EXAMPLEDIR)/$$host plugin/hosts/$$host/*.conf; done
 	install -D -m 644 -t $(DESTDIR)$(EXAMPLEDIR)/fluent-bit plugin/hosts/fluent-bit/examples/*
+	install -D -m 644 -t $(DESTDIR)$(EXAMPLEDIR)/scrape plugin/cli/scrape/examples/*
 ifneq ($(HAVE_COLLECTD),)
 	install -d $(DESTDIR)$(COLLECTD_MODDIR)
 	install -m 644 $(B)/collectd/grafana_cloud.so $(DESTDIR)$(COLLECTD_MODDIR)/grafana_cloud.so

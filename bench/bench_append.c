@@ -16,6 +16,7 @@
 #include "common.h"
 
 #define BATCH       64
+#define BOUNDS      10 /* of the classic histogram: a call is 13 samples */
 #define THREADS     4
 #define ROUNDS_MAX  32
 #define LINE_BYTES  306
@@ -30,12 +31,13 @@ struct bench {
     gcw_writer *writer;
     gcw_series **series;
     gcw_stream *stream;
+    gcw_classic *classic;
     char line[LINE_BYTES];
     uint64_t count;
     double clock_ns; /* of one pair of readings */
 };
 
-enum call { CALL_SAMPLE, CALL_ENTRY, CALL_WRITE };
+enum call { CALL_SAMPLE, CALL_ENTRY, CALL_WRITE, CALL_CLASSIC };
 
 struct worker {
     const struct bench *bench;
@@ -89,9 +91,24 @@ static void batch_of_writes(struct worker *w, uint64_t k)
     }
 }
 
+static void batch_of_classics(struct worker *w, uint64_t k)
+{
+    uint64_t counts[BOUNDS + 1];
+    for (size_t i = 0; i <= BOUNDS; i++)
+        counts[i] = k + i;
+    for (uint64_t end = k + BATCH; k < end; k++) {
+        const gcw_classic_point p = {
+            .time_ms = (int64_t)(1700000000000 + k), .counts = counts, .bucket_count = BOUNDS + 1, .sum = (double)k};
+        gcw_status status = gcw_classic_append(w->bench->classic, &p, NULL, NULL);
+        if (status != GCW_OK)
+            refused(status);
+    }
+}
+
 static void *worker_main(void *arg)
 {
-    static void (*const batch_of[])(struct worker *, uint64_t) = {batch_of_samples, batch_of_entries, batch_of_writes};
+    static void (*const batch_of[])(struct worker *, uint64_t) = {batch_of_samples, batch_of_entries, batch_of_writes,
+                                                                  batch_of_classics};
     struct worker *w = arg;
     struct rusage before, after;
     pthread_barrier_wait(w->start);
@@ -244,10 +261,13 @@ static void bench_open(struct bench *b, const char *url, uint64_t series)
     }
     const gcw_label job = GCW_LABEL("job", "bench");
     b->stream = gcw_stream_intern(b->writer, &job, 1, NULL, &err);
+    const gcw_label name[] = {GCW_LABEL("__name__", "bench_seconds"), GCW_LABEL("job", "bench")};
+    static const double bounds[BOUNDS] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5};
+    b->classic = gcw_classic_intern(b->writer, name, 2, bounds, BOUNDS, NULL, NULL, &err);
     for (size_t i = 0; i < LINE_BYTES; i++)
         b->line[i] = i % 12 == 0 ? '"' : (char)('a' + i % 26);
     b->clock_ns = clock_cost();
-    if (!b->series || !b->stream)
+    if (!b->series || !b->stream || !b->classic)
         die("out of memory");
 }
 
@@ -267,7 +287,8 @@ int main(int argc, char **argv)
     } rows[] = {{"sample_1", CALL_SAMPLE, 1, 1},
                 {"sample_4", CALL_SAMPLE, THREADS, 4},
                 {"entry_1", CALL_ENTRY, 1, 8},
-                {"write_1", CALL_WRITE, 1, 8}};
+                {"write_1", CALL_WRITE, 1, 8},
+                {"classic_1", CALL_CLASSIC, 1, 16}};
     enum { ROWS = sizeof rows / sizeof rows[0] };
     const char *url = arg_text(argc, argv, "--url", NULL);
     const uint64_t series = arg_number(argc, argv, "--series", 100000),

@@ -39,6 +39,10 @@ static inline bool view_is(struct view a, const char *s) { return view_eq(a, vie
 int view_cmp(struct view a, struct view b); /* bytewise; a prefix sorts first */
 bool view_starts(struct view a, const char *prefix);
 struct view view_trim(struct view a); /* without leading and trailing blanks, CR, LF */
+/* Takes the next line off the text, without its LF; false at the end. A mark of byte order before the first is none of
+ * it: view_without_bom(). */
+bool view_line(struct view *text, struct view *line);
+struct view view_without_bom(struct view a);
 /* `%.*s` arguments, cut to 200 bytes for messages */
 #define VIEW_ARG(v) (int)MIN((v).n, (size_t)200), (v).p ? (v).p : ""
 
@@ -87,10 +91,13 @@ size_t text_i64(char *out, int64_t v);
 /* Parses a whole view; false on anything else than digits (with sign for i64) or on overflow. */
 bool parse_u64(struct view v, uint64_t *out);
 bool parse_i64(struct view v, int64_t *out);
+bool parse_bool(struct view v, bool *out);               /* on, true, yes, 1; off, false, no, 0 */
 bool parse_size(struct view v, uint64_t *bytes);         /* 1024, 64KiB, 64k, 1MiB, 2GiB: powers of 1024 */
 bool parse_duration(struct view v, uint64_t *ms);        /* 500ms, 5s, 1.5s, 2m, 1h, 1d, 7d; a bare 0 */
 void format_size(char *out, size_t cap, uint64_t bytes); /* shortest exact form parse_size reads: "1MiB" */
 void format_duration(char *out, size_t cap, uint64_t ms);
+/* How many characters differ (Levenshtein), over at most 64 bytes of each: for "the nearest known one is". */
+size_t text_distance(struct view a, struct view b);
 
 /* ---- hash -------------------------------------------------------------------------------------------------- */
 

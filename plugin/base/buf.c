@@ -35,6 +35,19 @@ struct view view_trim(struct view a)
     return a;
 }
 
+struct view view_without_bom(struct view a) { return view_starts(a, "\xef\xbb\xbf") ? view_make(a.p + 3, a.n - 3) : a; }
+
+bool view_line(struct view *text, struct view *line)
+{
+    if (text->n == 0)
+        return false;
+    const char *lf = memchr(text->p, '\n', text->n);
+    *line = view_make(text->p, lf ? (size_t)(lf - text->p) : text->n);
+    size_t used = line->n + (lf ? 1 : 0);
+    *text = view_make(text->p + used, text->n - used);
+    return true;
+}
+
 bool buf_grow(struct buf *b, size_t more)
 {
     if (more > SIZE_MAX / 2 - b->n)

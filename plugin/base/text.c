@@ -56,6 +56,18 @@ bool parse_i64(struct view v, int64_t *out)
     return true;
 }
 
+bool parse_bool(struct view v, bool *out)
+{
+    static const char *const yes[] = {"on", "true", "yes", "1"}, *const no[] = {"off", "false", "no", "0"};
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
+        if (view_is(v, yes[i]) || view_is(v, no[i])) {
+            *out = view_is(v, yes[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
 struct unit {
     const char *name;
     uint64_t factor;
@@ -141,4 +153,24 @@ void format_duration(char *out, size_t cap, uint64_t ms)
         snprintf(out, cap, "0");
     else
         format_with_unit(out, cap, ms, durations, ARRAY_LEN(durations));
+}
+
+#define NAME_MAX_LEN 64
+
+size_t text_distance(struct view a, struct view b)
+{
+    size_t row[NAME_MAX_LEN + 1];
+    a.n = MIN(a.n, (size_t)NAME_MAX_LEN), b.n = MIN(b.n, (size_t)NAME_MAX_LEN);
+    for (size_t k = 0; k <= b.n; k++)
+        row[k] = k;
+    for (size_t i = 1; i <= a.n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t k = 1; k <= b.n; k++) {
+            size_t replaced = diagonal + (a.p[i - 1] != b.p[k - 1]);
+            diagonal = row[k];
+            row[k] = MIN(replaced, MIN(row[k], row[k - 1]) + 1);
+        }
+    }
+    return row[b.n];
 }

@@ -82,6 +82,19 @@ struct point_series {
 };
 gcw_status batch_point(struct destination *d, const struct point_series *of, const struct point *p,
                        struct gcw_receipt *receipt);
+/* A sample of each series of a group, whose key is interned and has the group as its payload: all are in, in one
+ * request, or none. `fill` writes their values, with the stripe locked. */
+struct group_point {
+    int64_t time_ms, start_ms; /* start_ms for the series that count up */
+    void (*fill)(const void *from, uint64_t *value_bits);
+    const void *from;
+    struct view exemplars; /* what group_exemplars_put() wrote, ascending by series */
+};
+bool group_exemplars_put(struct buf *out, uint32_t series, struct view packed);
+gcw_status batch_group(struct destination *d, struct interned *key, const struct group_point *p,
+                       struct gcw_receipt *receipt);
+/* GCW_ERR_TOO_LARGE if its samples do not fit a request. */
+gcw_status batch_group_fits(const struct destination *d, const struct group *g, gcw_error *err);
 /* `metadata` is a label block of normalised structured metadata, often empty. */
 gcw_status batch_entry(struct destination *d, struct interned *stream, struct view line, struct view metadata,
                        int64_t time_ns, struct gcw_receipt *receipt);
@@ -89,6 +102,7 @@ gcw_status batch_metadata(struct destination *d, gcw_metric_type type, struct vi
                           struct view unit);
 /* The label set is out of its table: destroy it when everything before this has been encoded. Cannot fail. */
 void batch_release(struct destination *d, struct interned *label_set);
+void batch_release_group(struct destination *d, struct interned *key);
 
 /* Records appended so far and not refused, over all destinations of the signal. */
 uint64_t batcher_accepted(const struct batcher *b, gcw_signal signal);

@@ -4,11 +4,6 @@
 
 #include "batch/record.h"
 
-/* What a sample takes beside its label block, at the most: entry key and length 6, sample key and length 2, value 9,
- * time 11. A log entry: brackets, quotes, commas, 20 digits of time. */
-#define SAMPLE_WIRE 28
-#define ENTRY_WIRE  32
-
 static inline uint32_t aligned(size_t n) { return (uint32_t)((n + 7) & ~(size_t)7); }
 
 /* The lane follows from the labels alone. Within a lane, label sets are dealt to stripes in runs: neighbours in the
@@ -61,18 +56,19 @@ static gcw_status stripe_renew(struct destination *d, struct stripe *s, uint32_t
 }
 
 /* A chunk closes early enough that a batch of whole chunks comes close to its limits without passing them. */
-static inline bool chunk_has_room(const struct destination *d, const struct chunk *c, uint32_t size, uint64_t wire)
+static inline bool chunk_has_room(const struct destination *d, const struct chunk *c, uint32_t size, uint64_t wire,
+                                  uint32_t records)
 {
     const struct batch_limits *l = &d->batcher->config.limits[d->signal];
     return c->cap - c->used >= size && c->wire_bytes + wire <= MAX(l->bytes / 8, 1) &&
-           c->records < MAX(l->records / 8, 1);
+           c->records + records <= MAX(l->records / 8, 1);
 }
 
-/* Room for one record in the stripe's chunk, with the stripe locked; NULL with *status set. */
-static inline void *stripe_room(struct destination *d, struct stripe *s, uint32_t size, uint64_t wire,
+/* Room for `records`, written as one, in the stripe's chunk, with the stripe locked; NULL with *status set. */
+static inline void *stripe_room(struct destination *d, struct stripe *s, uint32_t size, uint64_t wire, uint32_t records,
                                 struct gcw_receipt *receipt, gcw_status *status)
 {
-    if (__builtin_expect(!s->open || (s->open->used > 0 && !chunk_has_room(d, s->open, size, wire)) ||
+    if (__builtin_expect(!s->open || (s->open->used > 0 && !chunk_has_room(d, s->open, size, wire, records)) ||
                              s->open->cap - s->open->used < size,
                          0))
         if ((*status = stripe_renew(d, s, size, false)) != GCW_OK)
@@ -86,16 +82,17 @@ static inline void *stripe_room(struct destination *d, struct stripe *s, uint32_
     return s->open->data + s->open->used;
 }
 
-static inline void stripe_commit(struct stripe *s, uint32_t size, uint64_t wire, struct gcw_receipt *receipt)
+static inline void stripe_commit(struct stripe *s, uint32_t size, uint64_t wire, uint32_t records,
+                                 struct gcw_receipt *receipt)
 {
     struct chunk *c = s->open;
     c->used += size;
     c->wire_bytes += wire;
-    c->records++;
-    s->accepted++;
+    c->records += records;
+    s->accepted += records;
     if (receipt) {
-        c->shares[c->share_count - 1].records++;
-        receipt_add(receipt, 1);
+        c->shares[c->share_count - 1].records += records;
+        receipt_add(receipt, records);
     }
 }
 
@@ -116,10 +113,10 @@ gcw_status batch_sample(struct destination *d, struct interned *series, uint64_t
     gcw_status status = GCW_OK;
     prefetch_next(series);
     latch_take(&s->lock);
-    struct record_sample *r = stripe_room(d, s, size, wire, receipt, &status);
+    struct record_sample *r = stripe_room(d, s, size, wire, 1, receipt, &status);
     if (r) {
         *r = (struct record_sample){{size, RECORD_SAMPLE}, series, value_bits, time_ms};
-        stripe_commit(s, size, wire, receipt);
+        stripe_commit(s, size, wire, 1, receipt);
     }
     latch_give(&s->lock);
     return status;
@@ -158,11 +155,11 @@ gcw_status batch_sample_inline(struct destination *d, struct view block, uint64_
     latch_take(&s->lock);
     gcw_status status = stripe_see(s, guard, block, hash);
     if (status == GCW_OK)
-        r = stripe_room(d, s, size, wire, receipt, &status);
+        r = stripe_room(d, s, size, wire, 1, receipt, &status);
     if (r) {
         *r = (struct record_sample_inline){{size, RECORD_SAMPLE_INLINE}, value_bits, time_ms, (uint32_t)block.n};
         memcpy(r->block, block.p, block.n);
-        stripe_commit(s, size, wire, receipt);
+        stripe_commit(s, size, wire, 1, receipt);
     }
     latch_give(&s->lock);
     return status;
@@ -181,7 +178,7 @@ gcw_status batch_point(struct destination *d, const struct point_series *of, con
     latch_take(&s->lock);
     gcw_status status = of->series ? GCW_OK : stripe_see(s, of->guard, block, of->hash);
     if (status == GCW_OK)
-        r = stripe_room(d, s, size, wire, receipt, &status);
+        r = stripe_room(d, s, size, wire, 1, receipt, &status);
     if (r) {
         *r = (struct record_point){{size, RECORD_POINT},
                                    of->series,
@@ -198,7 +195,30 @@ gcw_status batch_point(struct destination *d, const struct point_series *of, con
                 memcpy(to, parts[i].p, parts[i].n);
         s->open->beyond |= p->histogram.n ? BEYOND_HISTOGRAMS : 0;
         s->open->beyond |= p->bounds.n ? BEYOND_CUSTOM_BUCKETS : 0;
-        stripe_commit(s, size, wire, receipt);
+        stripe_commit(s, size, wire, 1, receipt);
+    }
+    latch_give(&s->lock);
+    return status;
+}
+
+gcw_status batch_group(struct destination *d, struct interned *key, const struct group_point *p,
+                       struct gcw_receipt *receipt)
+{
+    const struct group *g = key->payload;
+    size_t head = sizeof(struct record_group) + g->count * sizeof(uint64_t);
+    uint32_t size = aligned(head + p->exemplars.n);
+    uint64_t wire = group_wire(g, p->exemplars.n);
+    struct stripe *s = &d->stripe[key->stripe];
+    gcw_status status = GCW_OK;
+    latch_take(&s->lock);
+    struct record_group *r = stripe_room(d, s, size, wire, g->count, receipt, &status);
+    if (r) {
+        *r = (struct record_group){{size, RECORD_GROUP}, g, p->time_ms, p->start_ms, p->exemplars.n};
+        p->fill(p->from, r->value_bits);
+        if (p->exemplars.n)
+            memcpy((char *)r + head, p->exemplars.p, p->exemplars.n);
+        s->open->has_group = true;
+        stripe_commit(s, size, wire, g->count, receipt);
     }
     latch_give(&s->lock);
     return status;
@@ -212,14 +232,14 @@ gcw_status batch_entry(struct destination *d, struct interned *stream, struct vi
     struct stripe *s = &d->stripe[stream->stripe];
     gcw_status status = GCW_OK;
     latch_take(&s->lock);
-    struct record_entry *r = stripe_room(d, s, size, wire, receipt, &status);
+    struct record_entry *r = stripe_room(d, s, size, wire, 1, receipt, &status);
     if (r) {
         *r = (struct record_entry){{size, RECORD_ENTRY}, stream, time_ns, NULL, (uint32_t)line.n, (uint32_t)metadata.n};
         if (line.n)
             memcpy(r->text, line.p, line.n);
         if (metadata.n)
             memcpy(r->text + line.n, metadata.p, metadata.n);
-        stripe_commit(s, size, wire, receipt);
+        stripe_commit(s, size, wire, 1, receipt);
     }
     latch_give(&s->lock);
     return status;
@@ -233,7 +253,7 @@ gcw_status batch_metadata(struct destination *d, gcw_metric_type type, struct vi
     struct stripe *s = &d->stripe[0];
     gcw_status status = GCW_OK;
     latch_take(&s->lock);
-    struct record_metadata *r = stripe_room(d, s, size, text + 32, NULL, &status);
+    struct record_metadata *r = stripe_room(d, s, size, text + 32, 0, NULL, &status);
     if (r) {
         *r = (struct record_metadata){
             {size, RECORD_METADATA}, (uint32_t)type, (uint32_t)family.n, (uint32_t)help.n, (uint32_t)unit.n};
@@ -249,7 +269,7 @@ gcw_status batch_metadata(struct destination *d, gcw_metric_type type, struct vi
     return status;
 }
 
-void batch_release(struct destination *d, struct interned *label_set)
+static void release_put(struct destination *d, struct interned *label_set, enum record_kind kind)
 {
     const uint32_t size = sizeof(struct record_release);
     struct stripe *s = &d->stripe[label_set->stripe];
@@ -260,7 +280,7 @@ void batch_release(struct destination *d, struct interned *label_set)
     if (status == GCW_OK) {
         /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): the same */
         struct record_release *r = (struct record_release *)(void *)(s->open->data + s->open->used);
-        *r = (struct record_release){{size, RECORD_RELEASE}, label_set};
+        *r = (struct record_release){{size, kind}, label_set};
         s->open->used += size;
         s->open->has_release = true;
     }
@@ -268,6 +288,9 @@ void batch_release(struct destination *d, struct interned *label_set)
     /* out of memory for 32 KiB: the label set stays until the table goes. Nothing points at it any more, so it leaks
      * until then; there is no other way to know that its records have been encoded. */
 }
+
+void batch_release(struct destination *d, struct interned *label_set) { release_put(d, label_set, RECORD_RELEASE); }
+void batch_release_group(struct destination *d, struct interned *key) { release_put(d, key, RECORD_RELEASE_GROUP); }
 
 uint64_t batcher_accepted(const struct batcher *cb, gcw_signal signal)
 {

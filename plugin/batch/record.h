@@ -9,7 +9,16 @@
 #define CHUNK_BYTES  (32 * KIB)
 #define CHUNK_SHARES 4
 
-enum record_kind { RECORD_SAMPLE, RECORD_SAMPLE_INLINE, RECORD_ENTRY, RECORD_METADATA, RECORD_RELEASE, RECORD_POINT };
+enum record_kind {
+    RECORD_SAMPLE,
+    RECORD_SAMPLE_INLINE,
+    RECORD_ENTRY,
+    RECORD_METADATA,
+    RECORD_RELEASE,
+    RECORD_POINT,
+    RECORD_GROUP,
+    RECORD_RELEASE_GROUP
+};
 
 /* Head of every record; `size` counts the whole record and is a multiple of 8. */
 struct record {
@@ -57,6 +66,15 @@ struct record_point {
     char text[]; /* block, histogram, bounds, exemplars */
 };
 
+/* A sample for each series of a group: one piece of memory here, so that no limit or overflow comes between them. */
+struct record_group {
+    struct record head;
+    const struct group *group;
+    int64_t time_ms, start_ms;
+    uint64_t exemplars_len;
+    uint64_t value_bits[]; /* one a series; then exemplars, see group_exemplars_put() */
+};
+
 /* What a chunk has that remote write 1.0 may not be able to say. */
 enum beyond { BEYOND_HISTOGRAMS = 1, BEYOND_CUSTOM_BUCKETS = 2 };
 
@@ -72,10 +90,10 @@ struct chunk {
     uint64_t wire_bytes; /* upper bound of what the records take encoded (log lines: unescaped) */
     uint64_t first_ms;   /* monotonic, when the first record came */
     uint32_t used, cap;
-    uint32_t records; /* samples or entries */
+    uint32_t records; /* samples or entries; those of a group each */
     uint32_t beyond;  /* enum beyond */
     uint32_t share_count;
-    bool has_release;
+    bool has_release, has_group;
     struct receipt_share shares[CHUNK_SHARES];
     _Alignas(8) uint8_t data[];
 };
@@ -142,6 +160,18 @@ struct batcher {
     unsigned pool_count;
     bool woken;
 };
+
+/* What a sample takes beside its label block, at the most: entry key and length 6, sample key and length 2, value 9,
+ * time 11; start time. A log entry: brackets, quotes, commas, 20 digits of time. */
+#define SAMPLE_WIRE 28
+#define START_WIRE  11
+#define ENTRY_WIRE  32
+
+uint64_t group_wire(const struct group *g, size_t exemplars);
+/* group.c: the exemplars of one series after another, as they come in a record. */
+struct view group_exemplars(const struct record_group *r);
+/* Those of `series`, if they are the next: packed, and `rest` moves on. */
+struct view group_exemplars_take(struct view *rest, uint32_t series);
 
 /* chunk.c */
 struct chunk *chunk_take(struct batcher *b, size_t need, bool force, gcw_status *status);

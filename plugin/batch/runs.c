@@ -59,6 +59,7 @@ static bool gather(struct runs *r, const struct batch *batch)
                 run->first = e;
             run->last = e;
             run->count++;
+            run->bytes += e->line_len + e->metadata_len;
         }
     return true;
 }
@@ -158,11 +159,27 @@ static bool run_prepare(struct runs *r, struct run *run, struct tally *t)
     return true;
 }
 
+/* Loki answers a push by what became of its last stream: what it drops of others because of their rate, it does not
+ * say. So the one that is most likely to meet its limit goes last. */
+static void largest_last(struct runs *r)
+{
+    size_t largest = 0;
+    for (size_t i = 1; i < r->count; i++)
+        if (r->run[i].bytes >= r->run[largest].bytes)
+            largest = i;
+    if (r->count == 0 || largest == r->count - 1)
+        return;
+    struct run last = r->run[largest];
+    memmove(&r->run[largest], &r->run[largest + 1], (r->count - largest - 1) * sizeof last);
+    r->run[r->count - 1] = last;
+}
+
 bool runs_encode(struct runs *r, const struct batch *batch, enum protocol protocol, struct buf *out, struct tally *t)
 {
     bool json = protocol == PROTOCOL_LOKI_JSON;
     r->count = 0;
     bool ok = gather(r, batch) && (!json || loki_json_begin(out));
+    largest_last(r);
     for (size_t i = 0; i < r->count; i++) {
         ok = ok && run_prepare(r, &r->run[i], t) &&
              (json ? put_json(out, &r->run[i], i == 0) : put_proto(out, &r->run[i]));

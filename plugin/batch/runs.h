@@ -7,6 +7,7 @@
 /* What a walk over a batch counts. */
 struct tally {
     uint64_t records, metadata;
+    uint32_t exemplars, histograms, exemplars_unsaid;
     int64_t first_time, last_time;
 };
 
@@ -23,6 +24,7 @@ struct run {
     struct interned *stream;
     struct record_entry *first, *last;
     uint32_t count;
+    uint64_t bytes; /* of lines and metadata */
     bool ascending;
     int64_t base_ns, last_ns; /* unique times: what the stream is to remember once the batch is sealed */
 };

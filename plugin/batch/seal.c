@@ -69,7 +69,7 @@ static bool put_metadata(struct sealer *s, const struct record_metadata *m, stru
 static void prefetch_ahead(const struct chunk *c, uint32_t at)
 {
     at += AHEAD * (uint32_t)sizeof(struct record_sample);
-    if (at >= c->used || c->used != c->records * sizeof(struct record_sample))
+    if (at >= c->used || c->has_group || c->used != c->records * sizeof(struct record_sample))
         return; /* records of other sizes between: no telling where one starts */
     const struct record_sample *r = (const struct record_sample *)(const void *)(c->data + at);
     const char *p = (const char *)r->series;
@@ -107,6 +107,52 @@ static bool beyond_1(const struct sealer *s, const struct batch *batch)
     return (beyond & BEYOND_CUSTOM_BUCKETS) || ((beyond & BEYOND_HISTOGRAMS) && s->config.no_histograms);
 }
 
+/* What a record has beside its number; no_exemplars: it is to be left out. */
+static void tally_beside(struct tally *t, const struct point *p, bool no_exemplars)
+{
+    t->histograms += p->histogram.n > 0;
+    if (p->exemplars.n > 0)
+        *(no_exemplars ? &t->exemplars_unsaid : &t->exemplars) += exemplars_count(p->exemplars);
+}
+
+/* One series of a group. */
+static struct point group_point(const struct record_group *r, uint32_t k, struct view *exemplars)
+{
+    return (struct point){.value_bits = r->value_bits[k],
+                          .time_ms = r->time_ms,
+                          .start_ms = k >= r->group->counting ? r->start_ms : 0,
+                          .exemplars = group_exemplars_take(exemplars, k)};
+}
+
+static bool group_rw1(struct sealer *s, const struct record_group *r, struct tally *t)
+{
+    struct view exemplars = group_exemplars(r);
+    bool ok = true;
+    for (uint32_t k = 0; k < r->group->count && ok; k++) {
+        const struct point p = group_point(r, k, &exemplars);
+        struct view block = interned_block(r->group->series[k]);
+        tally_time(t, r->time_ms);
+        tally_beside(t, &p, s->config.no_exemplars);
+        ok = p.exemplars.n && !s->config.no_exemplars ? rw1_point_put(&s->raw, block, &p)
+                                                      : put_sample(s, block, p.value_bits, p.time_ms);
+    }
+    return ok;
+}
+
+static bool group_rw2(struct sealer *s, const struct record_group *r, struct tally *t)
+{
+    struct view exemplars = group_exemplars(r);
+    bool ok = true;
+    for (uint32_t k = 0; k < r->group->count && ok; k++) {
+        const struct point p = group_point(r, k, &exemplars);
+        tally_time(t, r->time_ms);
+        tally_beside(t, &p, false);
+        ok = rw2_series(s->rw2, r->group->series[k]) &&
+             (p.exemplars.n || p.start_ms ? rw2_point(s->rw2, &p) : rw2_sample(s->rw2, p.value_bits, p.time_ms));
+    }
+    return ok;
+}
+
 static bool encode_rw1(struct sealer *s, const struct chunk *c, uint32_t at, struct tally *t)
 {
     const struct record *head = chunk_record(c, at);
@@ -125,10 +171,13 @@ static bool encode_rw1(struct sealer *s, const struct chunk *c, uint32_t at, str
         const struct record_point *r = (const void *)head;
         struct point p = point_of(r);
         tally_time(t, r->time_ms);
+        tally_beside(t, &p, s->config.no_exemplars);
         if (s->config.no_exemplars)
             p.exemplars.n = 0;
         return rw1_point_put(&s->raw, r->series ? interned_block(r->series) : view_make(r->text, r->block_len), &p);
     }
+    if (head->kind == RECORD_GROUP)
+        return group_rw1(s, (const void *)head, t);
     return head->kind == RECORD_METADATA ? put_metadata(s, (const void *)head, t) : true;
 }
 
@@ -152,11 +201,12 @@ static bool encode_rw2(struct sealer *s, const struct chunk *c, uint32_t at, str
         const struct record_point *r = (const void *)head;
         const struct point p = point_of(r);
         tally_time(t, r->time_ms);
+        tally_beside(t, &p, false);
         return (r->series ? rw2_series(s->rw2, r->series)
                           : rw2_series_block(s->rw2, view_make(r->text, r->block_len))) &&
                rw2_point(s->rw2, &p);
     }
-    return true;
+    return head->kind == RECORD_GROUP ? group_rw2(s, (const void *)head, t) : true;
 }
 
 static bool encode_metrics(struct sealer *s, const struct batch *batch, enum protocol protocol, struct tally *t)
@@ -245,6 +295,9 @@ static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, e
     out->lanes = batch->lanes;
     out->records = (uint32_t)t->records;
     out->metadata = (uint32_t)t->metadata;
+    out->exemplars = t->exemplars;
+    out->histograms = t->histograms;
+    out->exemplars_unsaid = t->exemplars_unsaid;
     out->first_time = t->first_time;
     out->last_time = t->last_time;
     out->sealed_unix_ms = clock_unix_ms();
@@ -254,18 +307,27 @@ static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, e
     return out;
 }
 
+static void destroy(struct sealer *s, struct interned *i, enum record_kind kind)
+{
+    if (kind == RECORD_RELEASE && i->symbol)
+        rw2_forget(s->rw2, i);
+    const struct group *g = kind == RECORD_RELEASE_GROUP ? i->payload : NULL;
+    for (uint32_t k = 0; g && k < g->count; k++)
+        if (g->series[k]->symbol)
+            rw2_forget(s->rw2, g->series[k]);
+    intern_destroy(i);
+}
+
 /* After the last record that can name them was encoded. Chunks without any are not walked: their records have left the
  * caches by now. */
 static void destroy_released(struct sealer *s, const struct batch *batch)
 {
     for (const struct chunk *c = batch->first; c; c = c->next)
-        for (uint32_t at = 0; c->has_release && at < c->used; at += chunk_record(c, at)->size)
-            if (chunk_record(c, at)->kind == RECORD_RELEASE) {
-                struct interned *i = ((const struct record_release *)(const void *)chunk_record(c, at))->label_set;
-                if (i->symbol)
-                    rw2_forget(s->rw2, i);
-                intern_destroy(i);
-            }
+        for (uint32_t at = 0; c->has_release && at < c->used; at += chunk_record(c, at)->size) {
+            const struct record *r = chunk_record(c, at);
+            if (r->kind == RECORD_RELEASE || r->kind == RECORD_RELEASE_GROUP)
+                destroy(s, ((const struct record_release *)(const void *)r)->label_set, (enum record_kind)r->kind);
+        }
 }
 
 /* An unusual batch (all control characters, a huge line) must not leave the scratch large for ever. */

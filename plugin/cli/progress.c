@@ -81,12 +81,15 @@ static void summary_json(const struct push *p, const gcw_stats *all, uint64_t ms
     printf("{\"signal\":\"%s\",\"in\":%" PRIu64 ",\"recovered\":%" PRIu64 ",\"on_disk\":%" PRIu64
            ",\"delivered\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"expired\":%" PRIu64 ",\"dropped\":%" PRIu64
            ",\"refused\":%" PRIu64 ",\"malformed_lines\":%" PRIu64 ",\"changed\":%" PRIu64 ",\"metadata\":%" PRIu64
-           ",\"requests\":%" PRIu64 ",\"retries\":%" PRIu64 ",\"bytes_read\":%" PRIu64 ",\"bytes_raw\":%" PRIu64
-           ",\"bytes_sent\":%" PRIu64 ",\"disk_syncs\":%" PRIu64 ",\"milliseconds\":%" PRIu64 "}\n",
+           ",\"exemplars\":%" PRIu64 ",\"exemplars_left_out\":%" PRIu64 ",\"histograms\":%" PRIu64
+           ",\"histograms_left_out\":%" PRIu64 ",\"requests\":%" PRIu64 ",\"retries\":%" PRIu64
+           ",\"bytes_read\":%" PRIu64 ",\"bytes_raw\":%" PRIu64 ",\"bytes_sent\":%" PRIu64 ",\"disk_syncs\":%" PRIu64
+           ",\"milliseconds\":%" PRIu64 "}\n",
            gcw_signal_name(p->signal), g->accepted + p->refused, g->recovered, g->pending, g->outcome[GCW_DELIVERED],
            g->outcome[GCW_REJECTED], g->outcome[GCW_EXPIRED], g->outcome[GCW_DROPPED], p->refused, p->malformed,
-           g->changed, g->metadata_sent, g->requests, g->retries, atomic_load(&p->read_bytes), g->bytes_raw,
-           g->bytes_sent, all->disk_syncs, ms);
+           g->changed, g->metadata_sent, g->exemplars_sent, g->exemplars_left_out, g->histograms_sent,
+           g->histograms_left_out, g->requests, g->retries, atomic_load(&p->read_bytes), g->bytes_raw, g->bytes_sent,
+           all->disk_syncs, ms);
 }
 
 static void summary_text(const struct push *p, const gcw_signal_stats *g, uint64_t ms)
@@ -104,6 +107,11 @@ static void summary_text(const struct push *p, const gcw_signal_stats *g, uint64
             g->outcome[GCW_REJECTED], g->outcome[GCW_EXPIRED], g->outcome[GCW_DROPPED], p->refused, kept, p->malformed,
             human(read, sizeof read, atomic_load(&p->read_bytes)), human(sent, sizeof sent, g->bytes_sent), g->requests,
             g->retries, (double)ms / 1000.0);
+    if (g->exemplars_sent + g->exemplars_left_out + g->histograms_sent + g->histograms_left_out > 0)
+        fprintf(stderr,
+                "exemplars: sent %" PRIu64 ", left out %" PRIu64 "; native histograms: sent %" PRIu64
+                ", left out %" PRIu64 "\n",
+                g->exemplars_sent, g->exemplars_left_out, g->histograms_sent, g->histograms_left_out);
     if (g->outcome[GCW_DELIVERED] != g->accepted + g->recovered && *g->last_error)
         fprintf(stderr, "last error: %s\n", g->last_error);
 }

@@ -123,10 +123,10 @@ static void scrape(void *ctx)
 static int run(struct metrics *m, int files, char **file)
 {
     const struct push_source source = {m, NULL, begin, feed, end};
-    if (m->scrape.count == 0)
+    if (!scrape_asked(&m->scrape))
         return push_run(&m->push, &source, files, file);
     if (files > 0) {
-        settings_fail(&m->push.settings, "--scrape: no files beside it");
+        settings_fail(&m->push.settings, "--scrape, --targets: no files beside it");
         return EXIT_USAGE;
     }
     m->push.until_interrupted = true;
@@ -137,23 +137,25 @@ static int run(struct metrics *m, int files, char **file)
 static bool scrapes(int argc, char **argv)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (strcmp(argv[i], "--scrape") == 0 || strncmp(argv[i], "--scrape=", 9) == 0)
+        if (strcmp(argv[i], "--scrape") == 0 || strncmp(argv[i], "--scrape=", 9) == 0 ||
+            strcmp(argv[i], "--targets") == 0 || strncmp(argv[i], "--targets=", 10) == 0)
             return true;
     return false;
 }
 
 int push_metrics_main(int argc, char **argv)
 {
-    struct metrics m = {.format = FORMAT_AUTO, .scrape = {.job = "gcw", .interval_ms = 15000}};
+    struct metrics m = {.format = FORMAT_AUTO};
     const char *overflow = scrapes(argc, argv) ? "drop_oldest" : "block";
     int code = EXIT_USAGE;
-    if (push_init(&m.push, GCW_METRICS, "push metrics", overflow, argc, argv) == 0) {
+    if (push_init(&m.push, GCW_METRICS, "push metrics", overflow, argc, argv) == 0 && scrape_init(&m.scrape)) {
         int first = cli_parse(m.push.settings.command, argc, argv, set, &m);
         if (first >= 0)
             code = run(&m, argc - first, argv + first);
     }
     exposition_free(m.parser);
     sample_source_free(m.samples);
+    scrape_free(&m.scrape);
     push_free(&m.push);
     return code;
 }

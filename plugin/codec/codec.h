@@ -24,7 +24,7 @@ struct receipt_share {
 
 struct sealed {
     struct sealed *next, *prev; /* the queue's, as is where it lies on disk; segment 0 = nowhere */
-    uint64_t disk_segment, disk_at;
+    uint64_t disk_segment, disk_at, disk_size;
     bool disk_synced;
     uint64_t batch_seq; /* ascending within a route, from 1; 0 = written by an earlier writer */
     uint32_t route;     /* index of (signal, tenant, lane); the names are in the next ones */
@@ -32,10 +32,12 @@ struct sealed {
     gcw_signal signal;
     enum protocol protocol;
     enum encoding encoding;
-    const char *tenant; /* "" = none; outlives the request */
-    uint32_t records;   /* samples or entries */
-    uint32_t metadata;  /* metric families described */
-    int64_t first_time; /* oldest and newest record time, in the signal's unit */
+    const char *tenant;             /* "" = none; outlives the request */
+    uint32_t records;               /* samples or entries */
+    uint32_t metadata;              /* metric families described */
+    uint32_t exemplars, histograms; /* that came with its records; native histograms among them */
+    uint32_t exemplars_unsaid;      /* left out when it was made; in memory only */
+    int64_t first_time;             /* oldest and newest record time, in the signal's unit */
     int64_t last_time;
     int64_t sealed_unix_ms;
     uint64_t sealed_mono_ms;
@@ -57,8 +59,10 @@ struct part {
     uint32_t from, count; /* records of the request: [from, from + count). It may come to be fewer, of the first ones */
     enum protocol protocol;
     bool no_histograms, no_exemplars; /* not to be said in remote write 1.0, though it could be */
-    uint32_t unsaid; /* of `count`: what the older protocol has no words for. If that is all, there is no request */
-    bool broken;     /* the body is not what this library writes */
+    uint32_t unsaid; /* of `count`: histograms that the older protocol has no words for. If that is all, there is no
+                        request */
+    uint32_t exemplars_unsaid;
+    bool broken; /* the body is not what this library writes */
 };
 /* In the order they are in it; metadata of its own goes with the first. The same arguments give the same bytes. NULL:
  * nothing to be said, broken, or else out of memory. No receipt shares; `charge` is its size. */
@@ -88,6 +92,7 @@ bool histogram_put(struct buf *out, const gcw_histogram *h); /* all but times an
 bool histogram_bounds_put(struct buf *out, const gcw_histogram *h);
 bool exemplar_pack(struct buf *out, const struct exemplar *e);
 bool exemplar_next(struct view *packed, struct exemplar *e); /* false at the end */
+uint32_t exemplars_count(struct view packed);
 
 /* ---- remote write 1.0 (Remote-Write 1.0 specification; numbers in proto/remote1.proto) --------------------------- */
 

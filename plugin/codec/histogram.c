@@ -53,7 +53,8 @@ static const char *bounds_check(const gcw_histogram *h)
         return h->schema < -4 || h->schema > 8 ? "schema is neither -4 to 8 nor custom buckets"
                : h->custom_bound_count > 0     ? "custom bounds with another schema"
                                                : NULL;
-    if (h->negative.count > 0 || h->zero_count > 0 || h->zero_count_float > 0)
+    if (h->negative.count > 0 || h->negative.span_count > 0 || h->zero_count > 0 || h->zero_count_float > 0 ||
+        h->zero_threshold != 0) /* Prometheus answers 500, which is no refusal */
         return "custom buckets beside negative ones or a zero bucket";
     if (h->custom_bound_count > 0 && !h->custom_bounds)
         return "a pointer is missing";
@@ -239,4 +240,13 @@ bool exemplar_next(struct view *packed, struct exemplar *e)
     *e = (struct exemplar){head[0], (int64_t)head[1], view_make(packed->p + sizeof head, (size_t)head[2])};
     *packed = view_make(e->block.p + e->block.n, packed->n - sizeof head - e->block.n);
     return true;
+}
+
+uint32_t exemplars_count(struct view packed)
+{
+    struct exemplar e;
+    uint32_t n = 0;
+    while (exemplar_next(&packed, &e))
+        n++;
+    return n;
 }

@@ -111,8 +111,11 @@ static bool slice_entries(struct slicing *s, const struct buf *raw, struct range
             continue;
         if (!entry_read(f.bytes, &s->from, &e))
             return false;
-        if (range_has(r))
-            put_entry(s, f.bytes);
+        if (!range_has(r))
+            continue;
+        put_entry(s, f.bytes);
+        r->histograms += e.histogram;
+        r->exemplars += e.exemplars;
     }
     return !broken;
 }

@@ -34,6 +34,17 @@ static bool unpack_none(const struct sealed *s, struct buf *raw)
 
 /* ---- remote write 1.0: each sample is a TimeSeries of its own --------------------------------------------------- */
 
+static void count_rw1(struct wire series, struct range *r)
+{
+    enum { EXEMPLARS = 3, HISTOGRAMS = 4 };
+    struct wire_field f = {0};
+    bool broken = false;
+    while (wire_next(&series, &f, &broken)) {
+        r->exemplars += f.number == EXEMPLARS;
+        r->histograms += f.number == HISTOGRAMS;
+    }
+}
+
 static bool slice_rw1(const struct buf *raw, struct range *r, struct buf *out)
 {
     enum { TIMESERIES = 1, METADATA = 3 };
@@ -45,6 +56,8 @@ static bool slice_rw1(const struct buf *raw, struct range *r, struct buf *out)
             return false;
         bool take = f.number == METADATA ? r->from == 0 : range_has(r);
         r->metadata += f.number == METADATA && take;
+        if (f.number == TIMESERIES && take)
+            count_rw1(f.bytes, r);
         if (take && !buf_append(out, f.start, (size_t)(w.p - f.start)))
             return range_nomem(r);
     }
@@ -249,6 +262,9 @@ static struct sealed *part_make(const struct sealed *s, const struct part *p, co
     out->protocol = p->protocol;
     out->records = p->count - p->unsaid;
     out->metadata = r->metadata;
+    out->exemplars = r->exemplars;
+    out->histograms = r->histograms;
+    out->exemplars_unsaid = 0; /* the part's, in *p */
     out->raw_len = (uint32_t)raw->n;
     out->charge = sizeof *out + out->len;
     return out;
@@ -265,13 +281,14 @@ struct sealed *sealed_part(const struct sealed *s, struct part *p)
                       .no_exemplars = p->no_exemplars};
     struct sealed *out = NULL;
     p->broken = false;
-    p->unsaid = 0;
+    p->unsaid = p->exemplars_unsaid = 0;
     if (buf_reserve(&raw, MAX(s->raw_len, 1u)) && buf_reserve(&part, MAX(s->raw_len, 1u))) {
         bool ok = unpackers[s->encoding].unpack(s, &raw) && slicers[s->protocol][p->protocol] &&
                   slicers[s->protocol][p->protocol](&raw, &r, &part);
         p->broken = !r.nomem && (!ok || r.at != s->records);
         p->count = r.end - r.from;
         p->unsaid = r.unsaid;
+        p->exemplars_unsaid = r.exemplars_unsaid;
         buf_free(&raw);
         if (!p->broken && !r.nomem && p->count > p->unsaid)
             out = part_make(s, p, &r, &part, &packed);

@@ -9,8 +9,9 @@
 struct range {
     uint32_t from, end, at; /* records wanted, and the number of the next one met */
     uint32_t metadata;      /* families described in the part */
-    uint32_t unsaid;        /* records of the range that the other protocol has no words for */
-    size_t at_most;         /* bytes: `end` comes down to what fits */
+    uint32_t exemplars, histograms, exemplars_unsaid;
+    uint32_t unsaid; /* records of the range that the other protocol has no words for */
+    size_t at_most;  /* bytes: `end` comes down to what fits */
     bool no_histograms, no_exemplars;
     bool nomem;
 };

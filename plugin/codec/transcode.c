@@ -154,6 +154,7 @@ static bool entry_transcode(struct transcoding *t, struct range *r, struct wire 
         return false;
     if (e->histogram && (custom || r->no_histograms)) {
         r->unsaid++;
+        r->exemplars_unsaid += e->exemplars;
         return true;
     }
     if (e->exemplars > 0 && !r->no_exemplars && !exemplars_read(t, series, &pt))
@@ -165,6 +166,8 @@ static bool entry_transcode(struct transcoding *t, struct range *r, struct wire 
         r->end = r->at - 1; /* this one is the next part's first */
         return true;
     }
+    r->histograms += e->histogram;
+    *(r->no_exemplars ? &r->exemplars_unsaid : &r->exemplars) += e->exemplars;
     if (e->metadata.p)
         describe(t, r, e->metadata, metric);
     return true;

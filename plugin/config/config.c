@@ -31,18 +31,6 @@ static bool read_number(const struct option_row *row, struct view v, uint64_t *o
     return ok && *out >= row->min && *out <= row->max;
 }
 
-static bool read_bool(struct view v, bool *out)
-{
-    static const char *const yes[] = {"on", "true", "yes", "1"}, *const no[] = {"off", "false", "no", "0"};
-    for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
-        if (view_is(v, yes[i]) || view_is(v, no[i])) {
-            *out = view_is(v, yes[i]);
-            return true;
-        }
-    }
-    return false;
-}
-
 static int read_choice(const struct option_row *row, const char *value)
 {
     for (int i = 0; row->choices[i]; i++)
@@ -88,7 +76,7 @@ static gcw_status set_row(gcw_config *c, const struct option_row *row, const cha
         return set_text(c, row, value, err);
     switch (row->kind) {
     case KIND_BOOL:
-        if (!read_bool(view_of(value), &flag))
+        if (!parse_bool(view_of(value), &flag))
             return refuse(row, value, err);
         *(bool *)field_of(c, row) = flag;
         return GCW_OK;

@@ -38,6 +38,7 @@ struct gcw_config {
     uint64_t logs_max_past_ms, logs_max_future_ms; /* 0 = no bound */
     int logs_window_policy;                        /* enum window_policy */
     int metrics_protocol;                          /* enum metrics_protocol */
+    int le_format;                                 /* enum le_format */
     uint64_t compression_level;
     bool metrics_metadata, metrics_native_histograms, metrics_exemplars;
 
@@ -58,6 +59,9 @@ gcw_config *config_copy(const gcw_config *c);
 /* Splits "k=v,k=v" (blanks around names and values trimmed; `\,` is a comma in a value) into labels that point into
  * *text, which the caller frees. */
 gcw_status config_labels(const char *list, char **text, gcw_label **labels, size_t *count, gcw_error *err);
+/* Appends a whole file of configuration, at most 1 MiB, to *out; the error names it. */
+struct stat;
+gcw_status config_file_read(const char *path, struct buf *out, struct stat *st, gcw_error *err);
 /* Fills the transport's part; `headers` (an array the caller frees, pointing into *text, freed too) from the list
  * option. */
 gcw_status config_net(const gcw_config *c, struct net_config *out, char **text, const char ***headers, gcw_error *err);

@@ -43,7 +43,7 @@ gcw_status gcw_config_load_env(gcw_config *c, gcw_error *err)
 
 /* ---- file ------------------------------------------------------------------------------------------------------ */
 
-static gcw_status file_read(const char *path, struct buf *out, struct stat *st, gcw_error *err)
+gcw_status config_file_read(const char *path, struct buf *out, struct stat *st, gcw_error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0 || fstat(fd, st) != 0) {
@@ -103,15 +103,9 @@ static gcw_status lines_set(gcw_config *c, struct view text, bool others_read, g
 {
     bool *seen = calloc(option_row_count, sizeof *seen);
     gcw_status status = seen ? GCW_OK : GCW_ERR_NOMEM;
-    if (view_starts(text, "\xef\xbb\xbf"))
-        text = view_make(text.p + 3, text.n - 3);
-    while (text.n > 0 && status == GCW_OK) {
-        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): a view of more than 0 bytes has a place */
-        const char *lf = memchr(text.p, '\n', text.n);
-        struct view line = view_make(text.p, lf ? (size_t)(lf - text.p) : text.n);
+    text = view_without_bom(text);
+    for (struct view line; status == GCW_OK && view_line(&text, &line);) {
         const struct option_row *row;
-        size_t used = line.n + (lf ? 1 : 0);
-        text = view_make(text.p + used, text.n - used);
         ++*number;
         status = line_set(c, line, &row, why);
         if (status == GCW_OK && row && seen[row - option_rows])
@@ -131,7 +125,7 @@ gcw_status gcw_config_load_file(gcw_config *c, const char *path, gcw_error *err)
 {
     struct buf text = {0};
     struct stat st = {0};
-    gcw_status status = file_read(path, &text, &st, err);
+    gcw_status status = config_file_read(path, &text, &st, err);
     if (status == GCW_OK) {
         gcw_error why = {0};
         unsigned number = 0;

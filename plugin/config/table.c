@@ -37,6 +37,7 @@
 
 static const char *const auths[] = {"auto", "basic", "tenant", "bearer", "none", NULL};
 static const char *const metrics_protocols[] = {"auto", "1.0", "2.0", NULL};
+static const char *const le_formats[] = {"shortest", "openmetrics", "fluent-bit", NULL};
 static const char *const cleartexts[] = {"refuse", "allow", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const http_versions[] = {"auto", "1.1", "2", NULL};
@@ -153,6 +154,11 @@ const struct option_row option_rows[] = {
     ENUM("label_policy", "sanitise", "sanitise|truncate|reject", label_policies, 0, false, LABELS, label_policy,
          "What happens to labels a receiver would refuse: sanitise mends names and cuts values, truncate only cuts, "
          "reject refuses."),
+    ENUM("le_format", "shortest", "shortest|openmetrics|fluent-bit", le_formats, 0, false, LABELS, le_format,
+         "How bucket bounds and quantiles become the labels le and quantile of classic histograms and summaries, which "
+         "receivers compare as text: shortest 0.1, 1, 1000000, as from OpenTelemetry and most client libraries; "
+         "openmetrics 0.1, 1.0, 1e+06, as Prometheus 3 and Alloy store what they scrape; fluent-bit as its "
+         "own output writes them, 0.10000000000000001, 1, 1000000."),
     INT("metrics_max_labels", 30, 1, 65536, LABELS, signal[GCW_METRICS].max_labels, "Most labels of a series."),
     SIZE("metrics_max_label_name", "1KiB", "16B", "1MiB", 16, MIB, LABELS, signal[GCW_METRICS].max_label_name,
          "Longest label name of a series."),
@@ -177,11 +183,13 @@ const struct option_row option_rows[] = {
         "app, application, app_name, name, ... job), else to unknown_service. off leaves that to the server, which "
         "does "
         "the same unless it was told not to."),
-    ENUM(
-        "logs_detected_level", "off", "off|auto", off_auto, 0, false, LABELS, logs_detected_level,
-        "auto sets the structured metadata detected_level where it is absent, as Loki would: from a label or metadata "
-        "such as level or severity, from severity_number, or from such a key of a line in JSON or logfmt. What takes a "
-        "guess, and with off everything, is left to the server."),
+    ENUM("logs_detected_level", "off", "off|auto", off_auto, 0, false, LABELS, logs_detected_level,
+         "auto sets the structured metadata detected_level where it is absent, as Loki would: from a label or metadata "
+         "such as level or severity, from severity_number, from such a key of a line in JSON or logfmt, or from the "
+         "first "
+         "word that is a level, else to unknown. A receiver with allow_structured_metadata off refuses it. off leaves "
+         "it to "
+         "the server, which does the same unless it was told not to."),
     BOOL(
         "logs_unique_times", "off", LABELS, logs_unique_times,
         "Entries of a stream that come with the same time get one nanosecond more each, in their order: Loki keeps but "
@@ -248,33 +256,12 @@ const struct option_row *option_find(struct view name)
     return NULL;
 }
 
-#define NAME_MAX_LEN 64
-
-/* Levenshtein distance, over at most NAME_MAX_LEN bytes of each. */
-static size_t distance(struct view a, struct view b)
-{
-    size_t row[NAME_MAX_LEN + 1];
-    a.n = MIN(a.n, (size_t)NAME_MAX_LEN), b.n = MIN(b.n, (size_t)NAME_MAX_LEN);
-    for (size_t k = 0; k <= b.n; k++)
-        row[k] = k;
-    for (size_t i = 1; i <= a.n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t k = 1; k <= b.n; k++) {
-            size_t replaced = diagonal + (a.p[i - 1] != b.p[k - 1]);
-            diagonal = row[k];
-            row[k] = MIN(replaced, MIN(row[k], row[k - 1]) + 1);
-        }
-    }
-    return row[b.n];
-}
-
 const char *option_nearest(struct view name)
 {
     const char *nearest = "";
     size_t least = SIZE_MAX;
     for (size_t i = 0; i < option_row_count; i++) {
-        size_t d = distance(name, view_of(option_rows[i].shown.name));
+        size_t d = text_distance(name, view_of(option_rows[i].shown.name));
         if (d < least)
             least = d, nearest = option_rows[i].shown.name;
     }

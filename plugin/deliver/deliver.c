@@ -76,21 +76,34 @@ static bool must_wait(struct deliver *d, uint32_t route)
 
 /* ---- ends -------------------------------------------------------------------------------------------------------- */
 
+/* What the head, or the slice of it that is at hand, has beside its records. */
+static void settle_beside(struct lane *l, const struct sealed *s, struct settlement *end)
+{
+    const struct sealed *sent = l->slice ? l->slice : s;
+    end->request = s;
+    end->bytes = sent->len;
+    if (end->outcome == GCW_DELIVERED && (end->records > 0 || sent->records == 0)) {
+        end->metadata = sent->metadata;
+        end->exemplars = sent->exemplars;
+        end->histograms = sent->histograms;
+    }
+    if (end->outcome == GCW_DELIVERED || end->outcome == GCW_REJECTED) {
+        end->exemplars_unsaid = l->exemplars_unsaid;
+        l->exemplars_unsaid = 0;
+    }
+}
+
 static void settle(struct deliver *d, const struct sealed *s, gcw_outcome outcome, uint64_t records, int status,
                    unsigned attempts, const char *message)
 {
-    const struct lane *l = &d->lanes[s->route];
-    const struct sealed *sent = l->slice ? l->slice : s;
-    const struct settlement end = {
-        .request = s,
+    struct settlement end = {
         .outcome = outcome,
         .records = records,
-        .metadata = outcome == GCW_DELIVERED ? sent->metadata : 0,
-        .bytes = sent->len,
         .http_status = status,
         .attempts = attempts,
         .message = message,
     };
+    settle_beside(&d->lanes[s->route], s, &end);
     d->ops.settle(d->ops.ctx, &end);
 }
 
@@ -99,7 +112,7 @@ static void drop_slice(struct deliver *d, struct lane *l)
     if (l->slice)
         d->ops.release(d->ops.ctx, l->slice);
     l->slice = NULL;
-    l->unsaid = 0;
+    l->unsaid = l->exemplars_unsaid = 0;
 }
 
 /* The lane turns to the next head. */
@@ -223,7 +236,10 @@ static void settle_unsaid(struct deliver *d, struct lane *l, const struct sealed
     if (!l->said_unsaid)
         say(d, GCW_LOG_WARN, head, why);
     l->said_unsaid = true;
-    settle(d, head, GCW_REJECTED, l->unsaid, 0, l->attempts, why);
+    struct settlement end = {
+        .outcome = GCW_REJECTED, .records = l->unsaid, .unsaid = true, .attempts = l->attempts, .message = why};
+    settle_beside(l, head, &end);
+    d->ops.settle(d->ops.ctx, &end);
     l->unsaid = 0;
 }
 
@@ -371,6 +387,7 @@ static const struct sealed *to_send(struct deliver *d, uint32_t route, const str
     }
     l->span = part.count;
     l->unsaid = part.unsaid;
+    l->exemplars_unsaid = part.exemplars_unsaid;
     // cppcheck-suppress returnDanglingLifetime ; part() does not keep `part`
     return l->slice;
 }

@@ -90,8 +90,11 @@ struct settlement {
     const struct sealed *request;
     gcw_outcome outcome;
     uint64_t records;
-    uint32_t metadata; /* families described in what was delivered */
-    uint32_t bytes;    /* of what was sent */
+    uint32_t metadata;              /* families described in what was delivered */
+    uint32_t exemplars, histograms; /* with, and among, what was delivered */
+    uint32_t exemplars_unsaid;      /* with what was delivered or rejected: left out, the older protocol has no place */
+    bool unsaid;                    /* the records are histograms that it has no words for */
+    uint32_t bytes;                 /* of what was sent */
     int http_status;
     unsigned attempts;
     const char *message;

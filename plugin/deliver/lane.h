@@ -24,7 +24,8 @@ struct lane {
     uint64_t turn; /* queue_turn() of the head that the next ones are about */
     uint32_t span; /* records to send at a time; 0 = not decided for this head */
     struct sealed *slice;
-    uint32_t unsaid;    /* of these, what the slice's older protocol has no words for */
+    uint32_t unsaid; /* of these, what the slice's older protocol has no words for */
+    uint32_t exemplars_unsaid;
     bool unsliceable;   /* this head's body could not be read */
     uint64_t too_large; /* fewest bytes before compression that brought a 413; 0 = none has */
     uint64_t at_most;   /* the same, guessed after other failures; grows again */

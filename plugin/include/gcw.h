@@ -197,12 +197,16 @@ typedef struct gcw_signal_stats {
     uint64_t accepted; /* records taken by append */
     uint64_t refused;  /* records turned away with an error at append (not in `accepted`) */
     uint64_t outcome[GCW_OUTCOMES];
-    uint64_t recovered;     /* records found in queue_dir at open */
-    uint64_t pending;       /* accepted or recovered, not ended */
-    uint64_t on_disk;       /* of them: in files of queue_dir */
-    uint64_t metadata_sent; /* metric families whose metadata was delivered */
-    uint64_t changed;       /* label sets and entries that were mended (sanitised, cut) to fit the receiver */
-    uint64_t requests;      /* requests sent, retries included */
+    uint64_t recovered;           /* records found in queue_dir at open */
+    uint64_t pending;             /* accepted or recovered, not ended */
+    uint64_t on_disk;             /* of them: in files of queue_dir */
+    uint64_t metadata_sent;       /* metric families whose metadata was delivered */
+    uint64_t exemplars_sent;      /* in requests that were delivered, in part too */
+    uint64_t exemplars_left_out;  /* receivers would refuse them, or metrics_exemplars=off kept them out of 1.0 */
+    uint64_t histograms_sent;     /* native ones, as exemplars_sent */
+    uint64_t histograms_left_out; /* of those rejected: not to be said in remote write 1.0 */
+    uint64_t changed;             /* label sets and entries that were mended (sanitised, cut) to fit the receiver */
+    uint64_t requests;            /* requests sent, retries included */
     uint64_t retries;
     uint64_t requests_waiting; /* sealed, not ended */
     uint64_t requests_in_flight;
@@ -332,10 +336,11 @@ GCW_API gcw_status gcw_sample_append_bits(gcw_series *series, uint64_t value_bit
 #define GCW_STALE_BITS UINT64_C(0x7ff0000000000002)
 
 /* Appends one log entry: any bytes (what is not UTF-8 reaches the receiver as U+FFFD), Unix nanoseconds, and optional
- * structured metadata (`metadata_count` pairs; names are normalised as Loki does, pairs with an empty value left out).
- * logs_unique_times, logs_window_policy and logs_detected_level may change time and metadata on the way.
- * Entries of a stream are sent ascending by time within a request. Also GCW_ERR_TOO_LARGE by line_policy, and
- * GCW_ERR_INVALID for metadata that label_policy=reject refuses. */
+ * structured metadata (`metadata_count` pairs; names are normalised as Loki does, pairs with an empty value left out;
+ * of those with one name the last stays that had to be mended, as in Loki, else the last). logs_unique_times,
+ * logs_window_policy and logs_detected_level may change time and metadata on the way. Entries of a stream are sent
+ * ascending by time within a request. Also GCW_ERR_TOO_LARGE by line_policy, and GCW_ERR_INVALID for metadata that
+ * label_policy=reject refuses. */
 GCW_API gcw_status gcw_entry_append(gcw_stream *stream, const void *line, size_t line_len, int64_t time_ns,
                                     const gcw_label *metadata, size_t metadata_count, gcw_receipt *receipt);
 
@@ -425,6 +430,77 @@ GCW_API gcw_status gcw_point_append(gcw_series *series, const gcw_point *point, 
 /* The same with labels, see gcw_sample_write(). */
 GCW_API gcw_status gcw_point_write(gcw_writer *writer, const gcw_label *labels, size_t count, const gcw_point *point,
                                    gcw_receipt *receipt, gcw_error *err);
+
+/* ---- classic histograms and summaries ---------------------------------------------------------------------- */
+
+/* What has no type of its own on the wire: a histogram is a series for each bucket (NAME_bucket with the label le,
+ * counts cumulative), NAME_sum and NAME_count; a summary one for each quantile (NAME with the label quantile), NAME_sum
+ * and NAME_count. These calls take such a group as one thing.
+ *
+ * All or nothing: after an error none of an append's samples is in, whatever the overflow policy; those that are in
+ * stand next to each other in one request, and are delivered, expired or dropped together. Apart they may come only
+ * where a receiver finds a request too large, and gets it in parts, or refuses single samples of it. Each sample counts
+ * as a record, in statistics, receipts and reports, each series for max_series.
+ *
+ * Labels are those of the family: __name__ without suffix, no `le` (a summary: no `quantile`). How a bound becomes text
+ * is the option le_format. Use one form for a series, these calls or gcw_series_intern(): between them order is not
+ * kept. */
+typedef struct gcw_classic gcw_classic;
+typedef struct gcw_summary gcw_summary;
+
+/* Interns a histogram with the bounds of its buckets, finite and rising, at most 1000, the one at +Inf not among them;
+ * none are fine. metadata->type (if given) is GCW_TYPE_HISTOGRAM, or GCW_TYPE_GAUGEHISTOGRAM, whose sum and count
+ * are called NAME_gsum and NAME_gcount (OpenMetrics 1.0); metadata->family is not looked at. Equal labels, bounds, kind
+ * and tenant give the same handle, counted. GCW_ERR_INVALID (which label or bound, why), GCW_ERR_LIMIT (the guard),
+ * GCW_ERR_TOO_LARGE (more than metrics_batch_records or _bytes lets into one request). Otherwise as
+ * gcw_series_intern().
+ */
+GCW_API gcw_classic *gcw_classic_intern(gcw_writer *writer, const gcw_label *labels, size_t count, const double *bounds,
+                                        size_t bound_count, const gcw_metadata *metadata, const char *tenant,
+                                        gcw_error *err);
+GCW_API void gcw_classic_release(gcw_classic *histogram); /* NULL is fine */
+
+typedef struct gcw_classic_point {
+    int64_t time_ms;               /* Unix milliseconds */
+    int64_t start_ms;              /* since when it has counted; 0 = not known. Not sent of a gauge histogram */
+    const uint64_t *counts;        /* of each bucket alone, not cumulative (as in gcw_buckets), the one at +Inf last */
+    const double *float_counts;    /* or these */
+    size_t bucket_count;           /* one more than bounds */
+    double sum;                    /* of the observations, in the metric's unit; NaN = not known */
+    const gcw_exemplar *exemplars; /* each goes to the bucket that its value is in; oldest first */
+    size_t exemplar_count;
+} gcw_classic_point;
+
+/* Appends a histogram as it stands: running totals since start_ms, or for a gauge histogram those of now. The count is
+ * what the buckets add up to. No allocation without exemplars; those that receivers would refuse are left out as by
+ * gcw_point_append(). Errors as gcw_sample_append(), and GCW_ERR_INVALID for counts that are not such. */
+GCW_API gcw_status gcw_classic_append(gcw_classic *histogram, const gcw_classic_point *point, gcw_receipt *receipt,
+                                      gcw_error *err);
+
+/* The histogram has ended: a stale marker for each of its series. Errors as gcw_sample_append(). */
+GCW_API gcw_status gcw_classic_stale(gcw_classic *histogram, int64_t time_ms, gcw_receipt *receipt);
+
+/* The same for a summary, with quantiles of 0 to 1, rising, at most 1000; none are fine. metadata->type (if given)
+ * is GCW_TYPE_SUMMARY. */
+GCW_API gcw_summary *gcw_summary_intern(gcw_writer *writer, const gcw_label *labels, size_t count,
+                                        const double *quantiles, size_t quantile_count, const gcw_metadata *metadata,
+                                        const char *tenant, gcw_error *err);
+GCW_API void gcw_summary_release(gcw_summary *summary); /* NULL is fine */
+
+typedef struct gcw_summary_point {
+    int64_t time_ms;
+    int64_t start_ms;     /* of sum and count */
+    const double *values; /* at the quantiles, in the metric's unit; NaN = nothing observed lately */
+    size_t value_count;   /* as many as quantiles */
+    uint64_t count;       /* of all observations */
+    double sum;
+} gcw_summary_point;
+
+GCW_API gcw_status gcw_summary_append(gcw_summary *summary, const gcw_summary_point *point, gcw_receipt *receipt,
+                                      gcw_error *err);
+GCW_API gcw_status gcw_summary_stale(gcw_summary *summary, int64_t time_ms, gcw_receipt *receipt);
+
+/* ---- metadata and time ------------------------------------------------------------------------------------- */
 
 /* Announces a family's metadata (family must be given) without a series; sent once, and again when it changes.
  * Help longer than the receivers' limit is cut at a character. */

@@ -53,17 +53,18 @@ void intern_table_free(struct intern_table *t)
     free(t);
 }
 
-/* What a label set takes in memory, the table's slot and malloc's head with it. */
-static size_t alloc_size(size_t block_len, uint32_t labels)
+size_t interned_size(size_t block_len, uint32_t labels)
 {
     return sizeof(struct interned) + (labels ? ((block_len + 7) & ~(size_t)7) + labels * sizeof(uint64_t) : block_len);
 }
+
+/* With the table's slot and malloc's head. */
 static uint64_t intern_size(size_t block_len, uint32_t labels)
 {
-    return alloc_size(block_len, labels) + sizeof(void *) + 16;
+    return interned_size(block_len, labels) + sizeof(void *) + 16;
 }
 
-static uint32_t labels_count(struct view block)
+uint32_t block_labels(struct view block)
 {
     struct view name, value;
     uint32_t n = 0;
@@ -97,11 +98,11 @@ static void table_grow(struct intern_table *t)
 static struct interned *intern_add(struct intern_table *t, void *owner, uint64_t hash, struct view block,
                                    gcw_status *status)
 {
-    uint32_t labels = t->symbols ? labels_count(block) : 0;
+    uint32_t labels = t->symbols ? block_labels(block) : 0;
     *status = GCW_ERR_LIMIT;
     if (!guard_admit(t->guard, block, intern_size(block.n, labels)))
         return NULL;
-    struct interned *e = malloc(alloc_size(block.n, labels));
+    struct interned *e = malloc(interned_size(block.n, labels));
     if (!e) {
         guard_leave(t->guard, 1, intern_size(block.n, labels));
         *status = GCW_ERR_NOMEM;

@@ -15,6 +15,7 @@ uint8_t *varint_put(uint8_t *p, uint64_t v); /* at most 10 bytes; returns the en
 
 /* Reads the next label; false at the end. `block` moves on. The block must be one of ours. */
 bool block_next(struct view *block, struct view *name, struct view *value);
+uint32_t block_labels(struct view block); /* how many */
 
 /* ---- checking labels ----------------------------------------------------------------------------------------- */
 
@@ -82,7 +83,8 @@ bool metadata_add(struct label_scratch *s, const char *name, struct view value);
 struct view level_detect(struct view labels, struct view metadata, struct view line);
 
 /* ---- guard ---------------------------------------------------------------------------------------------------
- * Bounds how many label sets are alive and the memory they take, and knows which label multiplies them. */
+ * Bounds how many label sets are alive and the memory they take, and knows which label multiplies them. NULL admits
+ * everything. */
 
 struct guard;
 struct guard *guard_new(uint64_t max_count, uint64_t max_bytes);
@@ -149,6 +151,9 @@ static inline uint64_t *interned_symbols(struct interned *i)
     return (uint64_t *)(void *)(i->block + (((size_t)i->block_len + 7) & ~(size_t)7));
 }
 
+/* What one takes, its symbols with it; 0 labels = without room for them. */
+size_t interned_size(size_t block_len, uint32_t labels);
+
 /* Table of label sets; any thread. */
 struct intern_table;
 /* A label set's hash is hash_bytes() of its block with `seed`: the same label set takes the same way, interned or not.
@@ -195,5 +200,41 @@ enum le_format {
 #define LE_MAX 32
 /* Writes v at out (LE_MAX bytes, terminated) and returns the length. */
 size_t le_text(char *out, double v, enum le_format format);
+
+/* ---- group.c: the series of a classic histogram or a summary -------------------------------------------------------
+ * Made together from the family's labels, they live and die together, and every append is to all of them. */
+
+enum group_kind { GROUP_HISTOGRAM, GROUP_GAUGE_HISTOGRAM, GROUP_SUMMARY };
+
+struct group_shape {
+    enum group_kind kind;
+    const double *bounds; /* of buckets, the one at +Inf not among them; of a summary the quantiles */
+    size_t bound_count;
+};
+
+#define GROUP_BOUNDS_MAX 1000
+gcw_status group_shape_check(const struct group_shape *s, gcw_error *err); /* GCW_ERR_INVALID: what is wrong */
+
+/* One allocation, freed with free(). The series stand in this order: by bound (a histogram's last is +Inf), sum, count.
+ */
+struct group {
+    enum group_kind kind;
+    uint32_t bound_count, count; /* count: of series */
+    uint32_t counting;           /* the first of those that count up; `count` = none does */
+    uint64_t bytes;              /* of memory */
+    uint64_t block_bytes;        /* of all label blocks */
+    double *bound;
+    struct interned *series[]; /* in no table */
+};
+
+/* `base` is the label block of the family, checked by `rules`; `symbols`: the series get room for them. GCW_ERR_INVALID
+ * names what is wrong with the shape, or with the labels: `le` or `quantile` of their own, too many, too long a name.
+ */
+gcw_status group_new(const struct label_rules *rules, struct view base, const struct group_shape *shape,
+                     enum le_format format, bool symbols, struct group **out, gcw_error *err);
+/* What tells a group from others, behind a copy of its base block: appended to it. False: out of memory. */
+bool group_key(struct buf *block, const struct group_shape *shape);
+/* The bucket of a histogram that an observation falls into. */
+uint32_t group_bucket(const struct group *g, double value);
 
 #endif

@@ -1,5 +1,5 @@
-/* The token: from a file, which may be replaced while we run, or given. One copy, locked in memory and left out of core
- * dumps where the system lets us, wiped when replaced and at the end. It never reaches a message. */
+/* A token or password: from a file, which may be replaced while we run, or given. One copy, locked in memory and left
+ * out of core dumps where the system lets us, wiped when replaced and at the end. It never reaches a message. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,7 +22,9 @@ struct secret {
 
 struct credentials {
     const struct logger *log;
+    const char *key;
     char *path;
+    bool blanks;
     struct secret *secret; /* its own mapping */
     struct stat seen;
     uint64_t check_ms, next_ms;
@@ -50,22 +52,22 @@ static void forms_update(struct secret *s)
         base64_encode(s->base64[before], s->token + MIN((3 - before) % 3, n));
 }
 
-/* Why the text is no token; NULL if it is one. */
-static const char *token_trouble(struct view t)
+/* Why the text is no token, or password; NULL if it is one. */
+static const char *token_trouble(const struct credentials *c, struct view t)
 {
     if (t.n == 0)
         return "it is empty";
     if (t.n > TOKEN_MAX)
         return "it is longer than 8 KiB";
     for (size_t i = 0; i < t.n; i++)
-        if ((uint8_t)t.p[i] <= 0x20 || t.p[i] == 0x7f)
-            return "it has blanks or control characters in it";
+        if ((uint8_t)t.p[i] < 0x20 || t.p[i] == 0x7f || (t.p[i] == ' ' && !c->blanks))
+            return c->blanks ? "it has control characters in it" : "it has blanks or control characters in it";
     return NULL;
 }
 
 static const char *token_set(struct credentials *c, struct view t, bool *changed)
 {
-    const char *trouble = token_trouble(t);
+    const char *trouble = token_trouble(c, t);
     if (trouble)
         return trouble;
     *changed = !view_is(t, c->secret->token);
@@ -120,18 +122,18 @@ bool credentials_refresh(struct credentials *c, uint64_t now_ms, bool at_once)
         return false; /* a pipe gives its content once, and opening it again could wait for ever */
     const char *trouble = file_load(c, &changed);
     if (trouble && !c->complained)
-        log_line(c->log, GCW_LOG_WARN, "token_file %s: %s; the token read before stays in use", c->path, trouble);
+        log_line(c->log, GCW_LOG_WARN, "%s %s: %s; what was read before stays in use", c->key, c->path, trouble);
     c->complained = trouble != NULL;
     if (changed)
-        log_line(c->log, GCW_LOG_INFO, "token_file %s: another token is in use now", c->path);
+        log_line(c->log, GCW_LOG_INFO, "%s %s: what it holds now is in use", c->key, c->path);
     return changed;
 }
 
-struct credentials *credentials_new(const struct net_config *cfg, const struct logger *log, gcw_error *err)
+struct credentials *credentials_new(const struct secret_source *from, const struct logger *log, gcw_error *err)
 {
     struct credentials *c = calloc(1, sizeof *c);
     struct secret *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (!c || s == MAP_FAILED || !(c->path = strdup(cfg->token_file))) {
+    if (!c || s == MAP_FAILED || !(c->path = strdup(from->path))) {
         if (s != MAP_FAILED)
             munmap(s, sizeof *s);
         free(c);
@@ -142,13 +144,18 @@ struct credentials *credentials_new(const struct net_config *cfg, const struct l
     madvise(s, sizeof *s, MADV_DONTDUMP);
     c->secret = s;
     c->log = log;
-    c->check_ms = cfg->token_check_ms;
+    c->key = from->key;
+    c->blanks = from->blanks;
+    c->check_ms = from->check_ms;
     bool changed;
-    const char *trouble = *c->path      ? file_load(c, &changed)
-                          : *cfg->token ? token_set(c, view_of(cfg->token), &changed)
-                                        : NULL;
+    const char *trouble = *c->path       ? file_load(c, &changed)
+                          : *from->given ? token_set(c, view_of(from->given), &changed)
+                                         : NULL;
     if (trouble) {
-        error_set(err, GCW_ERR_INVALID, "%s%s: %s", *c->path ? "token_file " : "token", c->path, trouble);
+        if (*c->path)
+            error_set(err, GCW_ERR_INVALID, "%s %s: %s", c->key, c->path, trouble);
+        else
+            error_set(err, GCW_ERR_INVALID, "token: %s", trouble);
         credentials_free(c);
         return NULL;
     }

@@ -45,8 +45,36 @@ struct net_config {
  * rule, header names that are ours, files that must be readable. */
 gcw_status net_check(const struct net_config *c, gcw_error *err);
 
+/* True for http to a host that is not this machine: what goes there can be read on the way. */
+bool url_is_clear(const char *url);
+/* Names `option` when the file can't be read; "" = not set, which is fine. */
+gcw_status net_check_file(const char *option, const char *path, gcw_error *err);
+
 /* The same rules for a tenant chosen per series or stream: what X-Scope-OrgID and basic auth's user may hold. */
 gcw_status net_check_tenant(const char *tenant, gcw_error *err);
+
+/* ---- credentials.c: a secret, held in one place, wiped when replaced and at the end; the writer's token, or what the
+ * tool shows to targets ---- */
+
+struct secret_source {
+    const char *key;   /* the option that names the file, for messages */
+    const char *path;  /* watched; "" = what was given */
+    const char *given; /* "" = none */
+    bool blanks;       /* it may have blanks in it: a password */
+    uint64_t check_ms; /* how often the file is looked at */
+};
+
+struct credentials;
+struct credentials *credentials_new(const struct secret_source *s, const struct logger *log, gcw_error *err);
+void credentials_free(struct credentials *c);
+/* Reads the file again if it is time and it changed; true when there is another secret now. */
+bool credentials_refresh(struct credentials *c, uint64_t now_ms, bool at_once);
+const char *credentials_token(const struct credentials *c); /* "" = none; valid until the next refresh */
+/* Blanks the token and base64 of any "user:token" in text, in place; at the end of text also a beginning of them, as
+ * the text may have been cut. */
+void credentials_redact(const struct credentials *c, char *text, size_t n);
+
+/* ---- transport.c ---- */
 
 struct transport;
 struct transport *transport_new(const struct net_config *c, const struct logger *log, gcw_error *err);

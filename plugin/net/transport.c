@@ -183,8 +183,10 @@ static void easy_setup(struct transport *t, struct transfer *x)
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, t->tls_verify ? 1L : 0L);
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, t->tls_verify ? 2L : 0L);
     curl_easy_setopt(e, CURLOPT_USERAGENT, t->agent);
-    if (*t->ca_file)
+    if (*t->ca_file) {
         curl_easy_setopt(e, CURLOPT_CAINFO, t->ca_file);
+        curl_easy_setopt(e, CURLOPT_CAPATH, NULL); /* else libcurl trusts the system's folder beside it */
+    }
     if (*t->client_cert) {
         curl_easy_setopt(e, CURLOPT_SSLCERT, t->client_cert);
         curl_easy_setopt(e, CURLOPT_SSLKEY, t->client_key);
@@ -446,7 +448,8 @@ static gcw_status open_parts(struct transport *t, const struct net_config *c, gc
         t->endpoint[i].local = url_is_local(t->endpoint[i].url);
         t->endpoint[i].tls = strncasecmp(t->endpoint[i].url, "https:", 6) == 0;
     }
-    return (t->credentials = credentials_new(c, &t->log, err)) ? GCW_OK : GCW_ERR_INVALID;
+    const struct secret_source token = {"token_file", c->token_file, c->token, false, c->token_check_ms};
+    return (t->credentials = credentials_new(&token, &t->log, err)) ? GCW_OK : GCW_ERR_INVALID;
 }
 
 struct transport *transport_new(const struct net_config *c, const struct logger *log, gcw_error *err)

@@ -216,7 +216,7 @@ static gcw_status header_check(const char *header, gcw_error *err)
     return GCW_OK;
 }
 
-static gcw_status file_check(const char *option, const char *path, gcw_error *err)
+gcw_status net_check_file(const char *option, const char *path, gcw_error *err)
 {
     struct stat st;
     if (*path == 0)
@@ -288,6 +288,6 @@ gcw_status net_check(const struct net_config *c, gcw_error *err)
                                     {"client_key", c->client_key},
                                     {"token_file", c->token_file}};
     for (size_t i = 0; i < ARRAY_LEN(files) && status == GCW_OK; i++)
-        status = file_check(files[i][0], files[i][1], err);
+        status = net_check_file(files[i][0], files[i][1], err);
     return status;
 }

@@ -213,7 +213,7 @@ void queue_flying(struct queue *q, uint32_t route)
     f->flying = true;
     struct segment *in = PLANTED(mark_early) && f->head->disk_segment ? segment_find(f, f->head->disk_segment) : NULL;
     if (in) {
-        store_mark(q, f, in, f->head->disk_at + segment_record_size(f->head->len), amount_of(f->head));
+        store_mark(q, f, in, f->head->disk_at + f->head->disk_size, amount_of(f->head));
         f->head->disk_segment = 0;
     }
 }
@@ -230,7 +230,7 @@ struct sealed *queue_pop(struct queue *q, uint32_t route)
     amount_sub(&q->waiting[s->signal], amount_of(s));
     struct segment *in = s->disk_segment ? segment_find(f, s->disk_segment) : NULL;
     if (in)
-        store_mark(q, f, in, s->disk_at + segment_record_size(s->len), amount_of(s));
+        store_mark(q, f, in, s->disk_at + s->disk_size, amount_of(s));
     return s;
 }
 

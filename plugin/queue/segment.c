@@ -7,7 +7,9 @@
 #include "queue/segment.h"
 
 #define HEAD_MAGIC    "GCWQUEUE"
-#define RECORD_MAGIC  UINT32_C(0x52514347) /* "GCQR" */
+#define RECORD_MAGIC  UINT32_C(0x53514347) /* "GCQS" */
+#define RECORD_MAGIC1 UINT32_C(0x52514347) /* "GCQR", of version 1 */
+#define RECORD_HEAD1  80u
 #define TRAILER_MAGIC UINT32_C(0x54514347) /* "GCQT" */
 #define MARK_MAGIC    UINT32_C(0x4d514347) /* "GCQM" */
 
@@ -123,7 +125,7 @@ static enum segment_head_state head_get(const uint8_t *b, struct segment_head *h
     const uint8_t *p = b + 8;
     *version = get32(&p);
     uint32_t crc = get32(&p);
-    if (*version != SEGMENT_VERSION)
+    if (*version < 1 || *version > SEGMENT_VERSION)
         return SEGMENT_OTHER_VERSION;
     if (crc != crc32c(0, b + 16, HEAD - 16))
         return SEGMENT_DAMAGED;
@@ -188,7 +190,9 @@ void segment_mark_get(const uint8_t *head, size_t n, struct segment_mark *m)
 
 /* ---- records and trailer ---------------------------------------------------------------------------------------- */
 
-uint64_t segment_record_size(uint32_t len) { return (SEGMENT_RECORD_HEAD + (uint64_t)len + 7) & ~UINT64_C(7); }
+static uint64_t record_size(uint32_t head, uint32_t len) { return (head + (uint64_t)len + 7) & ~UINT64_C(7); }
+
+uint64_t segment_record_size(uint32_t len) { return record_size(SEGMENT_RECORD_HEAD, len); }
 
 void segment_record_put(uint8_t out[SEGMENT_RECORD_HEAD], const struct segment_record *r)
 {
@@ -203,6 +207,8 @@ void segment_record_put(uint8_t out[SEGMENT_RECORD_HEAD], const struct segment_r
     p = put64(p, r->sealed_mono_ms);
     p = put32(p, r->records);
     p = put32(p, r->metadata);
+    p = put32(p, r->exemplars);
+    p = put32(p, r->histograms);
     p = put32(p, r->raw_len);
     *p++ = r->protocol;
     *p = r->encoding;
@@ -211,9 +217,13 @@ void segment_record_put(uint8_t out[SEGMENT_RECORD_HEAD], const struct segment_r
 
 bool segment_record_get(const uint8_t *b, size_t n, struct segment_record *r)
 {
-    if (n < SEGMENT_RECORD_HEAD || !block_whole(b, SEGMENT_RECORD_HEAD, RECORD_MAGIC))
+    if (n < SEGMENT_RECORD_HEAD)
+        return false;
+    const bool first = block_whole(b, RECORD_HEAD1, RECORD_MAGIC1);
+    if (!first && !block_whole(b, SEGMENT_RECORD_HEAD, RECORD_MAGIC))
         return false;
     const uint8_t *p = b + 8;
+    r->head = first ? RECORD_HEAD1 : SEGMENT_RECORD_HEAD;
     r->len = get32(&p);
     r->body_crc = get32(&p);
     r->boot = get64(&p);
@@ -224,10 +234,12 @@ bool segment_record_get(const uint8_t *b, size_t n, struct segment_record *r)
     r->sealed_mono_ms = get64(&p);
     r->records = get32(&p);
     r->metadata = get32(&p);
+    r->exemplars = first ? 0 : get32(&p);
+    r->histograms = first ? 0 : get32(&p);
     r->raw_len = get32(&p);
     r->protocol = *p++;
     r->encoding = *p;
-    r->size = segment_record_size(r->len);
+    r->size = record_size(r->head, r->len);
     return r->len <= SEGMENT_BODY_MAX;
 }
 
@@ -315,7 +327,7 @@ static void tell_damage(const struct walk *k, const struct segment_record *r, ui
  * middle if a whole record follows it, else a torn end. */
 static int64_t visit(const struct walk *k, const struct segment_record *r, uint64_t at, bool *torn)
 {
-    int64_t whole = k->w->bodies ? body_whole(k, r, at + SEGMENT_RECORD_HEAD) : 1;
+    int64_t whole = k->w->bodies ? body_whole(k, r, at + r->head) : 1;
     if (whole < 0)
         return whole;
     if (whole)

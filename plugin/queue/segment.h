@@ -12,9 +12,9 @@
 
 #include "queue/queue.h"
 
-#define SEGMENT_VERSION     1u
+#define SEGMENT_VERSION     2u /* 1 had record heads without the counts of exemplars and histograms; it is read */
 #define SEGMENT_DATA        2048u
-#define SEGMENT_RECORD_HEAD 80u
+#define SEGMENT_RECORD_HEAD 88u
 #define SEGMENT_TRAILER     64u
 #define SEGMENT_TENANT_MAX  255u
 #define SEGMENT_BODY_MAX    (64u * 1024 * 1024)
@@ -56,13 +56,14 @@ struct segment_trailer {
     uint64_t boot, last_seq; /* of its last record */
 };
 
-/* A record's head as it lies in the file; `size` is that of head, body and padding. */
+/* A record's head as it lies in the file; `size` is that of head, body and padding, `head` that of the head alone. */
 struct segment_record {
     uint64_t size;
+    uint32_t head;
     uint64_t boot, seq;      /* which writer wrote it, and its batch_seq there */
     uint64_t sealed_mono_ms; /* of that writer's clock */
     int64_t first_time, last_time, sealed_unix_ms;
-    uint32_t records, metadata, raw_len, len, body_crc;
+    uint32_t records, metadata, exemplars, histograms, raw_len, len, body_crc;
     uint8_t protocol, encoding;
 };
 

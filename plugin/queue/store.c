@@ -169,6 +169,8 @@ static int write_record(struct queue *q, int file, const struct sealed *s, uint6
         .sealed_mono_ms = s->sealed_mono_ms,
         .records = s->records,
         .metadata = s->metadata,
+        .exemplars = s->exemplars,
+        .histograms = s->histograms,
         .raw_len = s->raw_len,
         .len = s->len,
         .body_crc = crc32c(0, s->body, s->len),
@@ -199,6 +201,7 @@ int store_append(struct queue *q, struct fifo *f, struct sealed *s)
         return rc;
     s->disk_segment = t->number;
     s->disk_at = t->end;
+    s->disk_size = size;
     s->disk_synced = false;
     if (t->total.requests == 0)
         t->first_sealed_unix_ms = s->sealed_unix_ms;
@@ -316,6 +319,8 @@ static struct sealed *sealed_from(const struct queue *q, const struct fifo *f, c
     s->encoding = (enum encoding)r->encoding;
     s->records = r->records;
     s->metadata = r->metadata;
+    s->exemplars = r->exemplars;
+    s->histograms = r->histograms;
     s->raw_len = r->raw_len;
     s->first_time = r->first_time;
     s->last_time = r->last_time;
@@ -334,11 +339,12 @@ static int body_at(struct queue *q, const struct fifo *f, int file, uint64_t at,
     if (!q->ops.take(q->ops.ctx, charge) && !PLANTED(over_budget))
         return -ENOBUFS;
     struct sealed *s = sealed_from(q, f, r);
-    int64_t got = s ? q->disk->read(q->disk->ctx, file, s->body, r->len, at + SEGMENT_RECORD_HEAD) : -ENOMEM;
+    int64_t got = s ? q->disk->read(q->disk->ctx, file, s->body, r->len, at + r->head) : -ENOMEM;
     bool whole = got == (int64_t)r->len && (PLANTED(skip_checksum) || crc32c(0, s->body, r->len) == r->body_crc) &&
                  r->protocol < PROTOCOLS && r->encoding < ENCODINGS;
     if (whole) {
         s->disk_at = at;
+        s->disk_size = r->size;
         *out = s;
         return 0;
     }

@@ -3,10 +3,10 @@
 
 #include "writer/writer.h"
 
-gcw_status writer_refused(gcw_writer *w, gcw_signal signal, gcw_status status)
+gcw_status writer_refused_all(gcw_writer *w, gcw_signal signal, uint64_t records, gcw_status status)
 {
     if (status != GCW_OK && status != GCW_ERR_DROPPED) /* what policy dropped has its own count */
-        atomic_fetch_add(&w->counters[signal].refused, 1);
+        atomic_fetch_add(&w->counters[signal].refused, records);
     return status;
 }
 
@@ -15,7 +15,7 @@ gcw_status writer_refused(gcw_writer *w, gcw_signal signal, gcw_status status)
 static gcw_status sample_append_slow(gcw_writer *w, struct interned *i, uint64_t bits, int64_t time_ms,
                                      gcw_receipt *receipt)
 {
-    struct room_wait wait = {0};
+    struct room_wait wait = {.records = 1};
     gcw_status status = GCW_ERR_FULL;
     while (status == GCW_ERR_FULL && room_wait(w, GCW_METRICS, &wait, &status))
         status = batch_sample(i->owner, i, bits, time_ms, receipt);
@@ -47,7 +47,7 @@ gcw_status writer_sample(gcw_writer *w, struct destination *d, struct view block
                          int64_t time_ms, gcw_receipt *receipt, gcw_error *err)
 {
     uint64_t hash = hash_bytes(block.p, block.n, w->seed);
-    struct room_wait wait = {0};
+    struct room_wait wait = {.records = 1};
     gcw_status status;
     do
         status = batch_sample_inline(d, block, hash, spread, w->guard[GCW_METRICS], bits, time_ms, receipt);
@@ -62,19 +62,13 @@ gcw_status writer_sample(gcw_writer *w, struct destination *d, struct view block
 gcw_status gcw_sample_write_bits(gcw_writer *w, const gcw_label *labels, size_t count, uint64_t value_bits,
                                  int64_t time_ms, gcw_receipt *receipt, gcw_error *err)
 {
-    gcw_error unused;
-    unused.code = GCW_OK;
-    err = err ? err : &unused;
-    struct destination *d = writer_destination(w, GCW_METRICS, NULL, err);
-    if (!d)
-        return writer_refused(w, GCW_METRICS, err->code);
-    struct scratch *s = scratch_take(w);
-    if (!s)
-        return writer_refused(w, GCW_METRICS, error_set(err, GCW_ERR_NOMEM, "out of memory"));
-    gcw_status status = writer_labels(w, GCW_METRICS, labels, count, &s->labels, err);
-    if (status == GCW_OK)
-        status = writer_sample(w, d, buf_view(&s->labels.block), writer_spread(s->labels.metric_name), value_bits,
-                               time_ms, receipt, err);
+    struct destination *d;
+    struct scratch *s;
+    gcw_status status = writer_begin(w, labels, count, &d, &s, err);
+    if (status != GCW_OK)
+        return status;
+    status = writer_sample(w, d, buf_view(&s->labels.block), writer_spread(s->labels.metric_name), value_bits, time_ms,
+                           receipt, err);
     scratch_give(w, s);
     return status;
 }
@@ -171,7 +165,7 @@ static gcw_status entry_append(gcw_writer *w, struct interned *stream, struct vi
         block = buf_view(&s->metadata.block);
     }
     if (status == GCW_OK) {
-        struct room_wait wait = {0};
+        struct room_wait wait = {.records = 1};
         do
             status = batch_entry(stream->owner, stream, line, block, time_ns, receipt);
         while (status == GCW_ERR_FULL && room_wait(w, GCW_LOGS, &wait, &status));

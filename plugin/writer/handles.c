@@ -45,6 +45,22 @@ gcw_status writer_labels(gcw_writer *w, gcw_signal signal, const gcw_label *labe
     return status;
 }
 
+gcw_status writer_begin(gcw_writer *w, const gcw_label *labels, size_t count, struct destination **d,
+                        struct scratch **s, gcw_error *err)
+{
+    gcw_error unused;
+    unused.code = GCW_OK;
+    err = err ? err : &unused;
+    if (!(*d = writer_destination(w, GCW_METRICS, NULL, err)))
+        return writer_refused(w, GCW_METRICS, err->code);
+    if (!(*s = scratch_take(w)))
+        return writer_refused(w, GCW_METRICS, error_set(err, GCW_ERR_NOMEM, "out of memory"));
+    gcw_status status = writer_labels(w, GCW_METRICS, labels, count, &(*s)->labels, err);
+    if (status != GCW_OK)
+        scratch_give(w, *s);
+    return status;
+}
+
 static struct interned *acquire(gcw_writer *w, gcw_signal signal, const gcw_label *labels, size_t count,
                                 const char *tenant, struct destination **d, gcw_error *err)
 {

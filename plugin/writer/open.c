@@ -55,6 +55,7 @@ static bool locks_init(gcw_writer *w)
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&w->lock, NULL);
     pthread_mutex_init(&w->notes.lock, NULL);
+    pthread_mutex_init(&w->groups.lock, NULL);
     return room_init(w);
 }
 
@@ -143,6 +144,7 @@ static bool front_open(gcw_writer *w)
         if (!w->table[i])
             return false;
     }
+    w->groups.table = intern_table_new(NULL, w->seed, destination_assign); /* the guard sees their series */
     if (c->metrics_protocol != METRICS_PROTOCOL_1)
         intern_table_symbols(w->table[GCW_METRICS]);
     w->seal_room = sealed_bound(largest);
@@ -166,7 +168,7 @@ static bool front_open(gcw_writer *w)
         .families = w->families,
     };
     w->sealer = sealer_new(&sc);
-    return w->batcher && w->families && w->sealer;
+    return w->batcher && w->families && w->sealer && w->groups.table;
 }
 
 static gcw_status back_open(gcw_writer *w, gcw_error *err)
@@ -230,6 +232,7 @@ static void writer_free(gcw_writer *w)
     transport_free(w->transport);
     sealer_free(w->sealer);
     families_free(w->families);
+    intern_table_free(w->groups.table);
     for (int i = 0; i < GCW_SIGNALS; i++) {
         intern_table_free(w->table[i]);
         guard_free(w->guard[i]);
@@ -243,6 +246,7 @@ static void writer_free(gcw_writer *w)
     free(w->handed_seq);
     room_destroy(w);
     pthread_mutex_destroy(&w->notes.lock);
+    pthread_mutex_destroy(&w->groups.lock);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->progress);
     pthread_mutex_destroy(&w->callback_lock);

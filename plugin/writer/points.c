@@ -45,27 +45,31 @@ static gcw_status exemplar_check(const gcw_exemplar *e, struct label_scratch *s,
     return e->label_count ? labels_block(&rules, e->labels, e->label_count, s, &changed, err) : GCW_OK;
 }
 
-static gcw_status exemplars_make(gcw_writer *w, const gcw_point *p, struct scratch *s, struct making *m, gcw_error *err)
+gcw_status writer_exemplar(gcw_writer *w, const gcw_exemplar *e, struct scratch *s, struct buf *out, gcw_error *err)
 {
     gcw_error why = {0};
-    for (size_t i = 0; i < p->exemplar_count; i++) {
-        const gcw_exemplar *e = &p->exemplars[i];
-        gcw_status status = exemplar_check(e, &s->metadata, &why);
-        if (status == GCW_ERR_INVALID && w->rules[GCW_METRICS].policy != LABELS_REJECT) {
-            gcw_error note;
-            error_set(&note, GCW_OK, "left out: %.400s", why.text);
-            note_change(w, GCW_METRICS, note.text);
-            continue;
-        }
-        if (status != GCW_OK)
-            return error_set(err, status, "%s", why.text);
-        struct exemplar packed = {0, e->time_ms, buf_view(&s->metadata.block)};
-        memcpy(&packed.value_bits, &e->value, sizeof packed.value_bits);
-        if (!exemplar_pack(&m->exemplars, &packed))
-            return error_set(err, GCW_ERR_NOMEM, "out of memory");
+    gcw_status status = exemplar_check(e, &s->metadata, &why);
+    if (status == GCW_ERR_INVALID && w->rules[GCW_METRICS].policy != LABELS_REJECT) {
+        gcw_error note;
+        error_set(&note, GCW_OK, "left out: %.400s", why.text);
+        note_change(w, GCW_METRICS, note.text);
+        atomic_fetch_add(&w->counters[GCW_METRICS].exemplars_left_out, 1);
+        return GCW_OK;
     }
+    if (status != GCW_OK)
+        return error_set(err, status, "%s", why.text);
+    struct exemplar packed = {0, e->time_ms, buf_view(&s->metadata.block)};
+    memcpy(&packed.value_bits, &e->value, sizeof packed.value_bits);
+    return exemplar_pack(out, &packed) ? GCW_OK : error_set(err, GCW_ERR_NOMEM, "out of memory");
+}
+
+static gcw_status exemplars_make(gcw_writer *w, const gcw_point *p, struct scratch *s, struct making *m, gcw_error *err)
+{
+    gcw_status status = GCW_OK;
+    for (size_t i = 0; i < p->exemplar_count && status == GCW_OK; i++)
+        status = writer_exemplar(w, &p->exemplars[i], s, &m->exemplars, err);
     m->point.exemplars = buf_view(&m->exemplars);
-    return GCW_OK;
+    return status;
 }
 
 static gcw_status point_make(gcw_writer *w, const gcw_point *p, struct scratch *s, struct making *m, gcw_error *err)
@@ -86,7 +90,7 @@ static gcw_status point_put(gcw_writer *w, struct destination *d, const struct p
                             struct scratch *s, gcw_receipt *receipt, gcw_error *err)
 {
     struct making m;
-    struct room_wait wait = {0};
+    struct room_wait wait = {.records = 1};
     gcw_status status = point_make(w, p, s, &m, err);
     if (status == GCW_OK) {
         do
@@ -119,24 +123,17 @@ gcw_status gcw_point_append(gcw_series *series, const gcw_point *point, gcw_rece
 gcw_status gcw_point_write(gcw_writer *w, const gcw_label *labels, size_t count, const gcw_point *point,
                            gcw_receipt *receipt, gcw_error *err)
 {
-    gcw_error unused;
-    unused.code = GCW_OK;
-    err = err ? err : &unused;
-    struct destination *d = writer_destination(w, GCW_METRICS, NULL, err);
-    if (!d)
-        return writer_refused(w, GCW_METRICS, err->code);
-    struct scratch *s = scratch_take(w);
-    if (!s)
-        return writer_refused(w, GCW_METRICS, error_set(err, GCW_ERR_NOMEM, "out of memory"));
-    gcw_status status = writer_labels(w, GCW_METRICS, labels, count, &s->labels, err);
-    if (status == GCW_OK) {
-        struct view block = buf_view(&s->labels.block);
-        const struct point_series of = {.block = block,
-                                        .hash = hash_bytes(block.p, block.n, w->seed),
-                                        .spread = writer_spread(s->labels.metric_name),
-                                        .guard = w->guard[GCW_METRICS]};
-        status = point_put(w, d, &of, point, s, receipt, err);
-    }
+    struct destination *d;
+    struct scratch *s;
+    gcw_status status = writer_begin(w, labels, count, &d, &s, err);
+    if (status != GCW_OK)
+        return status;
+    struct view block = buf_view(&s->labels.block);
+    const struct point_series of = {.block = block,
+                                    .hash = hash_bytes(block.p, block.n, w->seed),
+                                    .spread = writer_spread(s->labels.metric_name),
+                                    .guard = w->guard[GCW_METRICS]};
+    status = point_put(w, d, &of, point, s, receipt, err);
     scratch_give(w, s);
     return status;
 }

@@ -75,7 +75,7 @@ bool room_wait(gcw_writer *w, gcw_signal signal, struct room_wait *wait, gcw_sta
     case OVERFLOW_DROP_OLDEST:
         return wait_on(w, wait, status);
     case OVERFLOW_DROP_NEWEST:
-        atomic_fetch_add(&w->counters[signal].turned_away[AWAY_NEWEST], 1);
+        atomic_fetch_add(&w->counters[signal].turned_away[AWAY_NEWEST], wait->records);
         transport_wake(w->transport); /* the delivery thread tells the host */
         *status = GCW_ERR_DROPPED;
         return false;

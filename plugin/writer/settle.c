@@ -44,11 +44,15 @@ void writer_settle(void *writer, const struct settlement *end)
 {
     gcw_writer *w = writer;
     const struct sealed *s = end->request;
-    if (end->outcome == GCW_DELIVERED)
-        atomic_fetch_add(&w->counters[s->signal].metadata_sent, end->metadata);
+    struct counters *c = &w->counters[s->signal];
+    atomic_fetch_add(&c->metadata_sent, end->metadata);
+    atomic_fetch_add(&c->exemplars_sent, end->exemplars);
+    atomic_fetch_add(&c->exemplars_left_out, end->exemplars_unsaid);
+    atomic_fetch_add(&c->histograms_sent, end->histograms);
+    atomic_fetch_add(&c->histograms_left_out, end->unsaid ? end->records : 0);
     if (end->records == 0)
         return;
-    atomic_fetch_add(&w->counters[s->signal].outcome[end->outcome], end->records);
+    atomic_fetch_add(&c->outcome[end->outcome], end->records);
     if (end->outcome == GCW_DROPPED && atomic_load(&w->stop_encoder))
         atomic_fetch_add(&w->lost_at_close, end->records);
     remember(w, end);

@@ -63,6 +63,10 @@ static void signal_stats(gcw_writer *w, gcw_signal signal, gcw_signal_stats *out
     /* read after the outcomes, so that it is never behind them */
     out->accepted = batcher_accepted(w->batcher, signal) + away;
     out->metadata_sent = atomic_load(&c->metadata_sent);
+    out->exemplars_sent = atomic_load(&c->exemplars_sent);
+    out->exemplars_left_out = atomic_load(&c->exemplars_left_out);
+    out->histograms_sent = atomic_load(&c->histograms_sent);
+    out->histograms_left_out = atomic_load(&c->histograms_left_out);
     out->requests = atomic_load(&c->requests);
     out->bytes_raw = atomic_load(&c->bytes_raw);
     out->bytes_sent = atomic_load(&c->bytes_sent);

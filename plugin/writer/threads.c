@@ -67,8 +67,10 @@ static void encode(gcw_writer *w, struct batch *batch)
     batch_free(w->batcher, batch);
     settle_charge(w, charged ? bound : 0, s ? s->charge : 0);
     room_signal(w);
-    if (s)
+    if (s) {
         atomic_fetch_add(&w->counters[s->signal].bytes_raw, s->raw_len);
+        atomic_fetch_add(&w->counters[s->signal].exemplars_left_out, s->exemplars_unsaid);
+    }
     if (s && !charged) { /* stopping with no room: the deadline has passed */
         writer_drop(w, s, "not sent before the writer was closed");
         s = NULL;

@@ -24,6 +24,7 @@ struct counters {
     _Atomic uint64_t refused, changed;
     _Atomic uint64_t turned_away[AWAYS]; /* accepted and dropped at once, by a policy */
     _Atomic uint64_t outcome[GCW_OUTCOMES];
+    _Atomic uint64_t exemplars_sent, exemplars_left_out, histograms_sent, histograms_left_out;
     _Atomic uint64_t metadata_sent, requests, bytes_raw, bytes_sent;
     uint64_t reported_away[AWAYS]; /* delivery thread: of them, told to the host */
     int last_http_status;          /* under `lock` from here on */
@@ -53,6 +54,10 @@ struct gcw_writer {
     uint64_t seed;
     struct guard *guard[GCW_SIGNALS];
     struct intern_table *table[GCW_SIGNALS];
+    struct groups {
+        pthread_mutex_t lock;       /* a group is made by who finds it missing, while others wait */
+        struct intern_table *table; /* keys; the payload is the group */
+    } groups;
     struct batcher *batcher;
     struct destination *home[GCW_SIGNALS]; /* of the configured tenant; NULL = signal not in use */
     struct families *families;
@@ -110,6 +115,7 @@ void *delivery_main(void *writer);
 
 /* room.c: what to do when the budget is used up. False = give up with *status. */
 struct room_wait {
+    uint64_t records;     /* that are to be put in */
     uint64_t deadline_ms; /* 0 = not waiting yet */
 };
 bool room_wait(gcw_writer *w, gcw_signal signal, struct room_wait *wait, gcw_status *status);
@@ -130,16 +136,27 @@ struct destination *writer_destination(gcw_writer *w, gcw_signal signal, const c
 /* Checks the labels into s->labels.block and logs what was mended. */
 gcw_status writer_labels(gcw_writer *w, gcw_signal signal, const gcw_label *labels, size_t count,
                          struct label_scratch *s, gcw_error *err);
+/* The start of a one-call form of metrics: where it goes, and the labels checked in a scratch, which the caller gives
+ * back after GCW_OK. */
+gcw_status writer_begin(gcw_writer *w, const gcw_label *labels, size_t count, struct destination **d,
+                        struct scratch **s, gcw_error *err);
 /* Lets go of streams of the one-call form that were idle for a while; false if there were none. */
 bool streams_expire(gcw_writer *w);
 
 /* append.c */
 /* Counts what was refused for good; returns the status. */
-gcw_status writer_refused(gcw_writer *w, gcw_signal signal, gcw_status status);
+gcw_status writer_refused_all(gcw_writer *w, gcw_signal signal, uint64_t records, gcw_status status);
+static inline gcw_status writer_refused(gcw_writer *w, gcw_signal signal, gcw_status status)
+{
+    return writer_refused_all(w, signal, 1, status);
+}
 /* One sample with its label block; `spread` is writer_spread() of its metric name. */
 gcw_status writer_sample(gcw_writer *w, struct destination *d, struct view block, uint64_t spread, uint64_t bits,
                          int64_t time_ms, gcw_receipt *receipt, gcw_error *err);
 static inline uint64_t writer_spread(struct view metric_name) { return hash_bytes(metric_name.p, metric_name.n, 0); }
+
+/* points.c: an exemplar, packed at the end of `out`; one that receivers would refuse is left out, by label_policy. */
+gcw_status writer_exemplar(gcw_writer *w, const gcw_exemplar *e, struct scratch *s, struct buf *out, gcw_error *err);
 
 /* source.c: samples of one thread that come like lines of an exposition, one as the other. */
 struct sample_source;

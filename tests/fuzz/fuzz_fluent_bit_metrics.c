@@ -38,12 +38,11 @@ static void feed(struct metrics *m, const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const times[] = {"auto", "source", "newest"}, *const deltas[] = {"cumulative", "keep"},
-                             *const formats[] = {"shortest", "openmetrics", "fluent-bit"},
                              *const resources[] = {"target_info", "none"};
     if (size == 0)
         return 0;
     const struct metrics_options o = {.sample_time = times[data[0] % 3],
-                                      .le_format = formats[data[0] / 3 % 3],
+                                      .le_format = (enum le_format)(data[0] / 3 % 3),
                                       .delta = deltas[data[0] / 9 % 2],
                                       .resource_attributes = resources[data[0] / 18 % 2],
                                       .add_label = "env fuzz"};

@@ -102,6 +102,43 @@ static void family_take(struct request *q, const Gcw__Rw2__Request *w, const Gcw
                                                            strdup(w->symbols[m->unit_ref])};
 }
 
+static void labels_2_add(struct buf *out, const Gcw__Rw2__Request *w, const uint32_t *refs, size_t count)
+{
+    for (size_t l = 0; l + 1 < count; l += 2)
+        label_add(out, w->symbols[refs[l]], w->symbols[refs[l + 1]]);
+}
+
+static void exemplar_add(struct buf *out, struct buf *labels, double value, int64_t time_ms)
+{
+    ENSURE(buf_cstr(labels) && buf_printf(out, "%s %.17g @%lld;", (char *)labels->p, value, (long long)time_ms));
+    buf_free(labels);
+}
+
+static char *exemplars_2_text(const Gcw__Rw2__Request *w, const Gcw__Rw2__TimeSeries *series)
+{
+    struct buf out = {0};
+    for (size_t i = 0; i < series->n_exemplars; i++) {
+        const Gcw__Rw2__Exemplar *e = series->exemplars[i];
+        struct buf labels = {0};
+        labels_2_add(&labels, w, e->labels_refs, e->n_labels_refs);
+        exemplar_add(&out, &labels, e->value, e->timestamp);
+    }
+    return text_of(&out);
+}
+
+static char *exemplars_1_text(const Gcw__Rw1__TimeSeries *series)
+{
+    struct buf out = {0};
+    for (size_t i = 0; i < series->n_exemplars; i++) {
+        const Gcw__Rw1__Exemplar *e = series->exemplars[i];
+        struct buf labels = {0};
+        for (size_t l = 0; l < e->n_labels; l++)
+            label_add(&labels, e->labels[l]->name, e->labels[l]->value);
+        exemplar_add(&out, &labels, e->value, e->timestamp);
+    }
+    return text_of(&out);
+}
+
 static void metrics_2_take(struct request *q, struct view body)
 {
     size_t n = 0;
@@ -110,14 +147,20 @@ static void metrics_2_take(struct request *q, struct view body)
     ENSURE(w && w->n_symbols > 0 && *w->symbols[0] == 0);
     for (size_t i = 0; i < w->n_timeseries; i++) {
         const Gcw__Rw2__TimeSeries *series = w->timeseries[i];
-        ENSURE(series->n_samples == 1);
+        ENSURE(series->n_samples + series->n_histograms == 1);
         struct buf labels = {0};
-        for (size_t l = 0; l + 1 < series->n_labels_refs; l += 2)
-            label_add(&labels, w->symbols[series->labels_refs[l]], w->symbols[series->labels_refs[l + 1]]);
+        labels_2_add(&labels, w, series->labels_refs, series->n_labels_refs);
         struct taken *t = record_add(q);
         t->labels = text_of(&labels);
-        t->value = series->samples[0]->value;
-        t->time = series->samples[0]->timestamp;
+        t->extra = exemplars_2_text(w, series);
+        t->histogram = series->n_histograms == 1;
+        if (t->histogram) {
+            t->time = series->histograms[0]->timestamp;
+        } else {
+            t->value = series->samples[0]->value;
+            t->time = series->samples[0]->timestamp;
+            t->start = series->samples[0]->start_timestamp;
+        }
         family_take(q, w, series);
     }
     gcw__rw2__request__free_unpacked(w, NULL);
@@ -132,14 +175,17 @@ static void metrics_take(struct request *q, struct view body)
     ENSURE(w);
     for (size_t i = 0; i < w->n_timeseries; i++) {
         const Gcw__Rw1__TimeSeries *series = w->timeseries[i];
-        for (size_t k = 0; k < series->n_samples; k++) {
+        for (size_t k = 0; k < series->n_samples + series->n_histograms; k++) {
             struct buf labels = {0};
             for (size_t l = 0; l < series->n_labels; l++)
                 label_add(&labels, series->labels[l]->name, series->labels[l]->value);
             struct taken *t = record_add(q);
             t->labels = text_of(&labels);
-            t->value = series->samples[k]->value;
-            t->time = series->samples[k]->timestamp;
+            t->extra = exemplars_1_text(series);
+            t->histogram = k >= series->n_samples;
+            t->value = t->histogram ? 0 : series->samples[k]->value;
+            t->time =
+                t->histogram ? series->histograms[k - series->n_samples]->timestamp : series->samples[k]->timestamp;
         }
     }
     families_take(q, w);

@@ -16,11 +16,13 @@
 #define WAIT_MS 20000 /* for what must come about; only a test that fails waits so long */
 
 struct taken {
-    char *labels; /* name="value",... in the order of the wire */
-    char *line;   /* of an entry */
-    char *extra;  /* its structured metadata, name="value",... */
-    double value; /* of a sample */
-    int64_t time; /* ms or ns, as the signal has it */
+    char *labels;   /* name="value",... in the order of the wire */
+    char *line;     /* of an entry */
+    char *extra;    /* its structured metadata, name="value",...; a sample's exemplars, name="value" VALUE @MS; each */
+    double value;   /* of a sample */
+    int64_t start;  /* of a sample, ms; 0 = none */
+    bool histogram; /* a native one; its value is not looked at */
+    int64_t time;   /* ms or ns, as the signal has it */
 };
 
 struct taken_family {

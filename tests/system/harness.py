@@ -106,6 +106,45 @@ class Case(unittest.TestCase):
         with open(self.accepted) as f:
             return [r for r in map(json.loads, f) if r["type"] == kind]
 
+    def openssl(self, *args):
+        subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True, cwd=self.dir)
+
+    def authority(self, name="ca"):
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-out",
+                     f"{name}.crt", "-days", "2", "-subj", f"/CN={name}", "-addext", "basicConstraints=critical,CA:TRUE")
+        return self.dir / f"{name}.crt"
+
+    def certificate(self, name, ca="ca", alt="IP:127.0.0.1", days=2):
+        """Signed by `ca`, or by itself; days=-1: it has run out."""
+        (self.dir / "extensions").write_text(f"subjectAltName={alt}\n")
+        self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
+                     "-subj", f"/CN={name}")
+        signed = ("-CA", f"{ca}.crt", "-CAkey", f"{ca}.key") if ca else ("-signkey", f"{name}.key")
+        self.openssl("x509", "-req", "-in", f"{name}.csr", *signed, "-days", days, "-extfile", "extensions", "-out", f"{name}.crt")
+    def program(self, name):
+        """Builds tests/system/NAME.c against gcw.h and libgcw.a; returns its path."""
+        out = self.dir / name
+        if out.exists():
+            return out
+        libs = "-lcurl -lprotobuf-c -lsnappy -lz -lm -pthread".split()
+        deflate = subprocess.run(["pkg-config", "--libs", "libdeflate"], capture_output=True, text=True).stdout.split()
+        (self.dir / "gcw.h").symlink_to(ROOT / "plugin/include/gcw.h")
+        subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{self.dir}", str(ROOT / f"tests/system/{name}.c"), "-o", str(out),
+                        str(ROOT / "build/libgcw.a"), *libs, *deflate], check=True)
+        return out
+
+    def prometheus(self, binary, scrape=None):
+        """Starts one that takes remote write, and scrapes an address as job `scraped`; returns its base URL."""
+        port = free_port()
+        job = f'scrape_configs: [{{job_name: scraped, scrape_interval: 1s, static_configs: [{{targets: ["{scrape}"]}}]}}]\n'
+        (self.dir / "prometheus.yml").write_text("global: {}\n" + (job if scrape else ""))
+        self.start(binary, f"--config.file={self.dir}/prometheus.yml", f"--storage.tsdb.path={self.dir}/data",
+                   f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver",
+                   "--enable-feature=exemplar-storage,native-histograms")
+        base = f"http://127.0.0.1:{port}"
+        wait_for("prometheus", lambda: get(base + "/-/ready"))
+        return base
+
     def token_file(self, token=TOKEN):
         path = self.dir / "token"
         path.write_text(token + "\n")

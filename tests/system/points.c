@@ -1,4 +1,5 @@
-/* One of each kind of point through the public interface: points URL PROTOCOL NOW_MS [TENANT]. Prints JSON. */
+/* One of each kind of point through the public interface: points URL PROTOCOL NOW_MS [TENANT]. Prints counts as JSON.
+ */
 #include <gcw.h>
 #include <math.h>
 #include <stdio.h>

@@ -36,6 +36,8 @@ class Server:
 
 
 def answer(request, status, body=b"", headers=()):
+    if status == 204:
+        body = b""  # bytes behind it would be taken for the answer to the next request
     try:
         request.send_response(status)
         for name, value in headers:
@@ -51,10 +53,11 @@ TEXT, OPENMETRICS = "text/plain; version=0.0.4", "application/openmetrics-text; 
 
 
 class Exporter(Server):
-    """Answers with `page`: a text, or a function of the number of the scrape (from 1) that returns one. None is a 503."""
+    """Answers with `page`: a text, or a function of the number of the scrape (from 1) that returns one. None is a 503. Of every
+    second answer the last `cut` bytes lack."""
 
     def __init__(self, page, content_type=TEXT):
-        self.page, self.content_type, self.seen, self.delay = page, content_type, [], 0
+        self.page, self.content_type, self.seen, self.delay, self.cut = page, content_type, [], 0, 0
         super().__init__(Exporter.serve)
         self.url = f"http://{self.address}/metrics"
 
@@ -72,10 +75,10 @@ class Exporter(Server):
             headers.append(("Content-Type", self.content_type))
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             body, _ = gzip.compress(body), headers.append(("Content-Encoding", "gzip"))
-        answer(request, 200, body, headers)
+        answer(request, 200, body[:len(body) - (self.cut if len(self.seen) % 2 == 0 else 0)], headers)
 
 
-Request = collections.namedtuple("Request", "time headers body status")
+Request = collections.namedtuple("Request", "time headers body status method")
 
 
 class Sink(Server):
@@ -93,7 +96,7 @@ class Sink(Server):
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
         with self.lock:
             status, text, headers, seconds = self.reply(len(self.requests) + 1)
-            self.requests.append(Request(time.monotonic(), request.headers, body, status))
+            self.requests.append(Request(time.monotonic(), request.headers, body, status, request.command))
         time.sleep(seconds)
         if status < 300 and V2 in request.headers.get("Content-Type", ""):
             series, _ = read_rw2(body)

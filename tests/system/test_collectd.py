@@ -273,7 +273,7 @@ class Notifications(Collectd):
         for severity, level in (("okay", "info"), ("warning", "warn"), ("failure", "error")):
             r = got[f"it is {severity}"]
             self.assertEqual(r["labels"], {"team": "a,b", "severity": severity, "instance": "h1", "plugin": "p"})
-            self.assertEqual(r["metadata"], {"level": level, "plugin_instance": "pi", "type": "t", "type_instance": "ti", "ticket": "T-1"})
+            self.assertEqual(r["metadata"], {"level": level, "detected_level": level, "plugin_instance": "pi", "type": "t", "type_instance": "ti", "ticket": "T-1"})
             self.assertEqual(r["time_ns"], str(now * 10**9))
         threshold, = [r for r in got.values() if r["metadata"].get("DataSource") == "value"]
         self.assertEqual(threshold["labels"]["severity"], "warning")

@@ -12,7 +12,7 @@ PROTOCOLS = ("1.0", "2.0")
 
 class Cortex(Case):
     # one of each kind of point, and how it is read back
-    build_points, query = test_protocol.Points.build_points, test_protocol.Points.query
+    points, query = test_protocol.Points.points, test_protocol.Points.query
     histogram, check_points = test_protocol.Points.histogram, test_protocol.Points.check_prometheus
     keeps_minus_zero = False  # its parts pass samples to each other without what compares equal to 0
 
@@ -99,14 +99,13 @@ runtime_config: {{file: {cls.home}/runtime.yaml, period: 100ms}}
     # ---- what is stored
 
     def test_all_kinds_of_points_come_back_equal(self):
-        self.build_points()
+        self.points_program = self.program("points")
         for protocol in ("1.0", "2.0", "auto"):
             with self.subTest(protocol):
                 self.as_tenant("points-" + protocol)
                 two = protocol != "1.0"
-                run = subprocess.run([self.program, self.url, protocol, str(NOW), self.tenant], capture_output=True, env=clean_env(), timeout=60)
-                s = json.loads(run.stdout)
-                self.assertEqual((run.returncode, s["delivered"], s["rejected"], s["requests"]), (0, 7 if two else 6, 0 if two else 1, 1), run.stderr)
+                s, said = self.points(self.url, protocol, self.tenant)
+                self.assertEqual((s["delivered"], s["rejected"], s["requests"]), (7 if two else 6, 0 if two else 1, 1), said)
                 self.check_points(two)
                 known = {name: (m["type"], m["help"]) for name, (m,) in self.ask("metadata").items()}
                 self.assertEqual(known["pt_counter_total"], ("counter", "One of a kind."))

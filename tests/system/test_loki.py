@@ -2,16 +2,17 @@
 import time
 
 from harness import *
+from shapes import *
 from test_logs import corpus
 
 ENCODINGS = ("json", "protobuf")
 
 
 class Loki(Case):
-    def server(self, limits=""):
+    def server(self, limits="", more="", auth="false"):
         binary, port = need("loki"), free_port()
         (self.dir / "loki.yaml").write_text(f"""
-auth_enabled: false
+auth_enabled: {auth}
 analytics: {{reporting_enabled: false}}
 server: {{http_listen_address: 127.0.0.1, http_listen_port: {port}, grpc_listen_address: 127.0.0.1, grpc_listen_port: {free_port()}}}
 common:
@@ -23,20 +24,24 @@ common:
 storage_config: {{object_store: {{filesystem: {{dir: {self.dir}/loki/objects}}}}}}
 schema_config: {{configs: [{{from: 2020-01-01, store: tsdb, object_store: filesystem, schema: v13, index: {{prefix: i_, period: 24h}}}}]}}
 limits_config: {{max_entries_limit_per_query: 0, max_query_length: 0{limits}}}
-ingester: {{lifecycler: {{min_ready_duration: 0s}}}}
+ingester: {{lifecycler: {{min_ready_duration: 0s, final_sleep: 0s}}}}
+frontend_worker: {{dns_lookup_duration: 300ms}}
+frontend: {{scheduler_dns_lookup_period: 300ms}}
+{more}
 """)
         self.start(binary, f"-config.file={self.dir}/loki.yaml")
         self.base = f"http://127.0.0.1:{port}"
         wait_for("loki", lambda: "ready" in get(self.base + "/ready"), 120)
         return self.base
 
-    def read(self, query, since=None):
+    def read(self, query, since=None, tenant="x"):
         """Every (labels, time, line, structured metadata) of a query, in the order of time."""
         end = int(time.time() * 1e9) + 10**12
         got, start = [], since or end - 4 * 10**12
         while True:
             q = urllib.parse.urlencode({"query": query, "start": start, "end": end, "limit": 5000, "direction": "forward"})
-            answer = json.loads(get(f"{self.base}/loki/api/v1/query_range?{q}", headers={"X-Loki-Response-Encoding-Flags": "categorize-labels"}))
+            answer = json.loads(get(f"{self.base}/loki/api/v1/query_range?{q}", headers={
+                "X-Loki-Response-Encoding-Flags": "categorize-labels", "X-Scope-OrgID": tenant}))
             page = [(s["stream"], int(v[0]), v[1], v[2].get("structuredMetadata", {})) for s in answer["data"]["result"] for v in s["values"]]
             if not page:
                 return got
@@ -90,17 +95,51 @@ ingester: {{lifecycler: {{min_ready_duration: 0s}}}}
             self.assertEqual({k: got[0][k] for k in keys}, {k: v.replace("\ufffd", "?") for k, v in record.items()})
 
     def test_service_and_level_are_what_the_server_would_have_set(self):
-        self.server()
-        lines = ["level=warn a=1", '{"level":"ERROR"}', '{"a":{"lvl":"dbg"}}', "severity=Fatal x=y", "nothing here", "a=1 [error] b", "x=info"]
+        """Two tenants: in one the server finds, in the other it takes what gcw found."""
+        overrides = self.dir / "overrides.yaml"
+        overrides.write_text("overrides: {told: {discover_service_name: [], discover_log_levels: false}}\n")
+        self.server(more=f"runtime_config: {{file: {overrides}}}", auth="true")
+        shapes, now = Shapes(1), int(time.time() * 1e9) - 10**9
+        names = sorted({n for _ in range(500) for n in service_labels(shapes.r)})
+        records = [{"ts": str(now + i), "line": shapes.line(), "labels": {"n": "x", **service_labels(shapes.r)},
+                    "metadata": {shapes.r.choice(["severity_number", "lvl", "detected_level", "x"]): shapes.r.choice(["0", "9", "25", "Err", "odd"])}
+                    if shapes.r.random() < .2 else {}} for i in range(400)]
+        keys = ["--timestamp-key", "ts", "--timestamp-format", "unix_ns", "--line-key", "line"]
+        # a key with a dot in it would be a path
+        for n in names:
+            keys += ["--label-key", f"labels.{n}={n}"] if "." not in n else []
+        for n in ("severity_number", "lvl", "detected_level", "x"):
+            keys += ["--metadata-key", f"metadata.{n}={n}"]
         seen = {}
-        for via in ("off", "auto"):
-            for labels in ([], ["app=shop", "job=j"], ["container=c"], ["job=j", "level=Warning"]):
-                args = [a for l in [*labels, f"via={via}"] for a in ("--label", l)]
-                self.push("protobuf", lines, *args, "--set", f"logs_service_name={via}", "--set", f"logs_detected_level={via}")
-            got = self.read(f'{{via="{via}"}}')
-            self.assertEqual(len(got), 4 * len(lines))
-            seen[via] = sorted((sorted((k, v) for k, v in s.items() if k != "via"), line, m) for s, _, line, m in got)
-        self.assertEqual(seen["auto"], seen["off"])
+        for tenant, option in (("finds", "off"), ("told", "auto")):
+            self.push("protobuf", [json.dumps(r) for r in records], *keys, "--tenant", tenant, "--set", f"logs_service_name={option}",
+                      "--set", f"logs_detected_level={option}")
+            seen[tenant] = self.read('{form="protobuf"}', tenant=tenant)
+            self.assertEqual(len(seen[tenant]), len(records))
+        for found, told in zip(seen["finds"], seen["told"]):
+            self.assertIn("service_name", found[0])
+            if found[3].get("detected_level") != told[3]["detected_level"]:  # what was given, the server brings into form, too
+                told[3]["detected_level"] = {"Err": "error"}.get(told[3]["detected_level"])
+            self.assertEqual(told, found)
+
+    def test_metadata_names_become_what_the_server_makes_of_them(self):
+        self.server(", discover_service_name: [], discover_log_levels: false")
+        shapes, now = Shapes(2), int(time.time() * 1e9) - 10**9
+        names = sorted({shapes.name() for _ in range(60)} | {"a.b", "a_b", "__a__", "__a.b__", "___a__", "1a", "_"})[:60]
+        keys = [a for i, n in enumerate(names) for a in ("--metadata-key", f"k{i}={n}")]
+        records = [(now + i, sorted(shapes.r.sample(range(len(names)), shapes.r.randrange(1, 8)))) for i in range(300)]
+        value = lambda i, k: str(i) + ("\ufffd" if (i + k) % 5 == 0 else "")
+        lines = [json.dumps({"ts": str(t), "line": "x", **{f"k{k}": value(i, k) + str(k) for k in picked}}) for i, (t, picked) in enumerate(records)]
+        # names without a letter or digit fail a push, and gcw leaves them out
+        raw = [[str(t), "x", {names[k]: value(i, k) + str(k) for k in picked if any(c.isascii() and c.isalnum() for c in names[k])}]
+               for i, (t, picked) in enumerate(records)]
+        get(self.base + "/loki/api/v1/push", json.dumps({"streams": [{"stream": {"form": "raw"}, "values": raw}]}).encode(),
+            {"Content-Type": "application/json"})
+        want = [r[1:] for r in self.read('{form="raw"}')]
+        self.assertEqual(len(want), len(records))
+        for encoding in ENCODINGS:
+            self.push(encoding, lines, "--timestamp-key", "ts", "--timestamp-format", "unix_ns", "--line-key", "line", *keys)
+            self.assertEqual([r[1:] for r in self.read(f'{{form="{encoding}"}}')], want)
 
     def test_equal_entries_are_all_kept_when_their_times_are_made_unique(self):
         self.server()
@@ -111,6 +150,14 @@ ingester: {{lifecycler: {{min_ready_duration: 0s}}}}
             self.push("json", lines, *keys, "--label", f"unique={unique}", "--set", f"logs_unique_times={unique}")
             got = self.read(f'{{unique="{unique}"}}')
             self.assertEqual([r[1] for r in got], [now * 10**9 + i for i in range(want)])
+
+    def test_what_a_stream_rate_turns_away_comes_again(self):
+        """Loki says so of the last stream of a push only."""
+        self.server(", per_stream_rate_limit: 100KB, per_stream_rate_limit_burst: 40KB, shard_streams: {enabled: false}")
+        lines = [json.dumps({"s": "big" if i % 2 else f"s{i % 7}", "m": f"{i} " + "x" * (300 if i % 2 else 100)}) for i in range(1000)]
+        s = self.push("json", lines, "--label-key", "s", "--line-key", "m", "--set", "logs_batch_bytes=30KiB")
+        self.assertEqual(s["delivered"], len(lines))
+        self.assertEqual(sorted(int(r[2].split()[0]) for r in self.read('{form="json"}')), list(range(1000)))
 
     def test_entries_outside_the_window_are_sent_dropped_or_restamped(self):
         self.server()

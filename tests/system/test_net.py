@@ -17,22 +17,6 @@ def lines(n, start=0):
 
 
 class NetCase(Case):
-    def openssl(self, *args):
-        subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True, cwd=self.dir)
-
-    def authority(self, name="ca"):
-        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-out",
-                     f"{name}.crt", "-days", "2", "-subj", f"/CN={name}", "-addext", "basicConstraints=critical,CA:TRUE")
-        return self.dir / f"{name}.crt"
-
-    def certificate(self, name, ca="ca", alt="IP:127.0.0.1", days=2):
-        """Signed by `ca`, or by itself; days=-1: it has run out."""
-        (self.dir / "extensions").write_text(f"subjectAltName={alt}\n")
-        self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
-                     "-subj", f"/CN={name}")
-        signed = ("-CA", f"{ca}.crt", "-CAkey", f"{ca}.key") if ca else ("-signkey", f"{name}.key")
-        self.openssl("x509", "-req", "-in", f"{name}.csr", *signed, "-days", days, "-extfile", "extensions", "-out", f"{name}.crt")
-
     def nginx(self, upstream, servers, certificate="server"):
         """One nginx; `servers` are the directives of a server each. Returns their ports."""
         program = shutil.which("nginx") or ("/usr/sbin/nginx" if os.path.exists("/usr/sbin/nginx") else need("nginx"))
@@ -121,6 +105,14 @@ class Tls(NetCase):
         self.assertNotEqual(run.returncode, 0)
         self.assertIn(b"nonsense.crt", run.stderr)
         self.assertEqual(self.access(), [])
+
+    def test_ca_file_is_trusted_instead_of_the_systems_certificates(self):
+        self.authority(), self.certificate("server")
+        port, = self.nginx(self.receiver(), [""])
+        run = self.push(port, "--set", f"ca_file={self.dir}/ca.crt", "--set", "trace=on", "--verbose")
+        self.delivered(run, 1)
+        self.assertIn(f"CAfile: {self.dir}/ca.crt".encode(), run.stderr)
+        self.assertIn(b"CApath: none", run.stderr)
 
     def test_client_certificate(self):
         """The one that is asked for opens the door; without it, or with a wrong one, the data is kept, not taken for refused."""

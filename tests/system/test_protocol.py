@@ -21,18 +21,10 @@ class Points(Case):
 
     def setUp(self):
         super().setUp()
-        self.build_points()
+        self.points_program = self.program("points")
 
-    def build_points(self):
-        self.program = self.dir / "points"
-        libs = "-lcurl -lprotobuf-c -lsnappy -lz -lm -pthread".split()
-        deflate = subprocess.run(["pkg-config", "--libs", "libdeflate"], capture_output=True, text=True).stdout.split()
-        (self.dir / "gcw.h").symlink_to(ROOT / "plugin/include/gcw.h")
-        subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{self.dir}", str(ROOT / "tests/system/points.c"), "-o",
-                        str(self.program), str(ROOT / "build/libgcw.a"), *libs, *deflate], check=True)
-
-    def points(self, url, protocol, code=0):
-        run = subprocess.run([self.program, url, protocol, str(NOW)], capture_output=True, env=clean_env(), timeout=60)
+    def points(self, url, protocol, *tenant, code=0):
+        run = subprocess.run([self.points_program, url, protocol, str(NOW), *tenant], capture_output=True, env=clean_env(), timeout=60)
         self.assertEqual(run.returncode, code, run.stderr.decode())
         return json.loads(run.stdout), run.stderr.decode()
 
@@ -103,14 +95,8 @@ class Points(Case):
 
     # ---- real receivers
 
-    def prometheus(self, binary, *args):
-        port = free_port()
-        (self.dir / "prometheus.yml").write_text("global: {}\n")
-        self.start(binary, f"--config.file={self.dir}/prometheus.yml", f"--storage.tsdb.path={self.dir}/data",
-                   f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver",
-                   "--enable-feature=exemplar-storage,native-histograms", *args)
-        self.base = f"http://127.0.0.1:{port}"
-        wait_for("prometheus", lambda: get(self.base + "/-/ready"))
+    def prometheus_write(self, binary):
+        self.base = self.prometheus(binary)
         return self.base + "/api/v1/write"
 
     def ask(self, what, **parameters):
@@ -145,23 +131,23 @@ class Points(Case):
                 self.assertTrue(bound == wanted or math.isclose(bound, wanted, rel_tol=1e-12), (name, bound, wanted))
 
     def test_prometheus_3_gives_back_what_it_was_sent_in_2(self):
-        s, said = self.points(self.prometheus(need("prometheus3")), "auto")
+        s, said = self.points(self.prometheus_write(need("prometheus3")), "auto")
         self.assertEqual((s["delivered"], s["rejected"], s["requests"]), (7, 0, 1), said)
         self.check_prometheus(True)
 
     def test_prometheus_3_gives_back_what_it_was_sent_in_1(self):
-        s, said = self.points(self.prometheus(need("prometheus3")), "1.0")
+        s, said = self.points(self.prometheus_write(need("prometheus3")), "1.0")
         self.assertEqual((s["delivered"], s["rejected"], s["requests"]), (6, 1, 1), said)
         self.check_prometheus(False)
 
     def test_prometheus_2_42_loses_nothing_of_what_1_can_say(self):
-        s, said = self.points(self.prometheus(need("prometheus")), "auto")
+        s, said = self.points(self.prometheus_write(need("prometheus")), "auto")
         self.assertEqual((s["delivered"], s["rejected"]), (6, 1), said)
         self.assertIn("2.0 offered again", said)
         self.check_prometheus(False)
 
     def test_prometheus_3_counts_exactly_what_it_kept(self):
-        url = self.prometheus(need("prometheus3"))
+        url = self.prometheus_write(need("prometheus3"))
         stamp = lambda ms: b" %d\n" % (NOW + ms)
         run = self.gcw("push", "metrics", "-u", url, "--summary", "json", stdin=b"a 1" + stamp(0))
         self.assertEqual(run.returncode, 0, run.stderr)

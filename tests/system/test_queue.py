@@ -187,7 +187,7 @@ class Directory(Case):
     def test_damaged_record_costs_itself_alone_and_is_named(self):
         first = self.backlog()[0]
         with open(first, "r+b") as f:
-            f.seek(2048 + 80 + 5000)
+            f.seek(2048 + 88 + 5000)
             byte = f.read(1)
             f.seek(-1, 1)
             f.write(bytes([byte[0] ^ 1]))
@@ -219,6 +219,20 @@ class Directory(Case):
         self.assertEqual(end.returncode, 2)
         self.assertIn("format version 99", end.stderr.decode())
         self.assertEqual(first.read_bytes(), before)
+
+    def test_files_of_version_1_are_read_and_marked(self):
+        """Two of its three requests of a sample each arrive, then the receiver is gone; the third comes later."""
+        self.queue.mkdir(0o700)
+        shutil.copytree(ROOT / "tests/fixtures/queue-version-1", self.queue, dirs_exist_ok=True)
+        url = self.receive("--max-requests", 2) + "/api/v1/push"
+        run = self.gcw("push", "metrics", "-u", url, "-s", f"queue_dir={self.queue}", "--timeout", "1s", "/dev/null")
+        self.assertIn("kept on disk 1", run.stderr.decode())
+        self.assertEqual([(r["labels"], r["value"], r["time_ms"]) for r in self.records("sample")],
+                         [({"__name__": "v1_total", "n": str(i)}, str(i), 1764000000000) for i in (1, 2)])
+        self.assertIn("1            1", self.gcw("queue", "list", self.queue).stdout.decode())
+        end = self.gcw("queue", "replay", "--metrics-url", self.receive() + "/api/v1/push", self.queue)
+        self.assertEqual(end.returncode, 0, end.stderr)
+        self.assertEqual([r["labels"]["n"] for r in self.records("sample")], ["1", "2", "3"])
 
     def test_second_writer_is_refused(self):
         self.backlog()

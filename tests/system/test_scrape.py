@@ -58,8 +58,10 @@ class Scrape(Case):
         for protocol in ("1.0", "2.0"):
             url = self.receive() + "/api/v1/push"
             run = self.gcw("push", "metrics", "--url", url, "--scrape", e.url, *EVERY, "--scrapes", 1, "--set",
-                           f"metrics_protocol={protocol}", "--set", "metrics_exemplars=on")
+                           f"metrics_protocol={protocol}", "--set", "metrics_exemplars=on",
+                           "--summary", "json")
             self.assertEqual(run.returncode, 0, run.stderr)
+            self.assertEqual([summary(run)[key] for key in ("exemplars", "exemplars_left_out", "histograms", "histograms_left_out")], [2, 0, 0, 0])
             got = {r["labels"]["a"]: r for r in self.records("exemplar")}
             stamp, = {r["time_ms"] for r in self.records("sample") if r["labels"]["__name__"] == "c_total" and float(r["value"]) > 0}
             self.assertEqual((got["1"]["exemplar"], got["1"]["value"], got["1"]["time_ms"]), ({"trace_id": "ab12"}, "2.5", 1700000000500))
@@ -133,8 +135,42 @@ class Scrape(Case):
         got = self.scrape(sink, e.url, args=("--own-timestamps", "--keep-series"))
         self.assertEqual([t for name, _, _, t in got if name == "a"], [t for name, _, _, t in got if name == "up"])
 
+    def test_what_did_not_arrive_whole_is_a_failed_scrape(self):
+        """A target does not lose its series because of that."""
+        for content_type, cut, words in ((TEXT, 4, "gzip"), (TEXT, 15, "gzip"), (OPENMETRICS, 4, "gzip")):
+            e, sink = self.exporter("a 1\nb 1\n# EOF\n", content_type=content_type), self.sink()
+            e.cut = cut
+            got = self.scrape(sink, e.url, rounds=3, args=("--keep-series",))
+            self.assertEqual([number(bits) for name, _, bits, _ in got if name == "up"], [1, 0, 1])
+            self.assertEqual([bits == STALE for name, _, bits, _ in got if name == "b"], [False, True, False])
+            self.assertIn(words, self.stderr)
+        e, sink = self.exporter(lambda n: "a 1\n" + ("# EOF\n" if n == 1 else "# EOF\nb 1\n" if n == 2 else "a 2\n"), content_type=OPENMETRICS), self.sink()
+        got = self.scrape(sink, e.url, rounds=3, args=("--keep-series",))
+        self.assertEqual([number(bits) for name, _, bits, _ in got if name == "up"], [1, 0, 0])
+        self.assertEqual([bits == STALE for name, _, bits, _ in got if name == "a"], [False, True])
+        self.assertIn("# EOF", self.stderr)
+
+    def test_encodings_that_were_not_asked_for_are_passed_over(self):
+        sink = self.sink()
+        for encoding in ("identity", "br", "x-gzip"):
+            e = Server(lambda request: answer(request, 200, b"a 1\n", [("Content-Type", TEXT), ("Content-Encoding", encoding)]))
+            self.addCleanup(e.stop)
+            self.scrape(sink, f"{encoding}=http://{e.address}/metrics", args=("--keep-series",))
+        self.assertEqual([labels["job"] for name, labels, *_ in flat(sink) if name == "a"], ["identity", "br", "x-gzip"])
+
+    def test_times_that_are_not_newer_are_sent_once(self):
+        ms = int(time.time() * 1000) - 60000
+        pages = [f"a 1 {ms}\nb 1 {ms}\n", f"a 1 {ms}\nb 2 {ms}\n", f"a 1 {ms}\nb 3 {ms - 1}\n", f"a 1 {ms + 1}\nb 4 {ms + 1}\nb 5 {ms + 2}\nb 6 {ms + 2}\n"]
+        e, sink = self.exporter(lambda n: pages[n - 1]), self.sink()
+        got = self.scrape(sink, e.url, rounds=4, code=3)
+        self.assertEqual([(number(bits), t - ms) for name, _, bits, t in got if name == "a"], [(1, 0), (1, 1)])
+        self.assertEqual([(number(bits), t - ms) for name, _, bits, t in got if name == "b"], [(1, 0), (4, 1), (5, 2)])
+        kept = [number(bits) for name, _, bits, _ in got if name == "scrape_samples_post_metric_relabeling" and bits != STALE]
+        self.assertEqual(kept, [2, 2, 2, 4])
+        self.assertEqual(self.stderr.count("not newer than what the series had before"), 3)
+
     def test_formats_are_asked_for_and_told_apart_by_their_type(self):
-        metrics = "# TYPE a counter\na_total 5 1700000000.5\n# EOF\n"
+        metrics = "# TYPE a counter\na_total 5 1700000000.5\n# TYPE b gauge\nb 1\n# EOF\n"
         for content_type, want in ((OPENMETRICS, [1700000000500]), (None, [1700000000500]), (TEXT, [])):
             e, sink = self.exporter(metrics, content_type=content_type), self.sink()
             # as 0.0.4 the time is no integer: the line is told, and the scrape goes on
@@ -171,6 +207,20 @@ class Scrape(Case):
         self.assertEqual([(name, number(bits)) for name, _, bits, _ in got if len(name) == 1], [("a", 1), ("b", 2), ("c", 4)])
         self.assertIn(f"{e.url}:2: ", self.stderr)
         self.assertIn("the series stands there twice", self.stderr)
+
+    def test_an_answer_that_holds_no_metrics_is_a_failed_scrape(self):
+        e, sink = self.exporter(lambda n: "a 1\n" if n != 2 else "<!DOCTYPE html>\n<title>Sign in</title>\n"), self.sink()
+        got = self.scrape(sink, e.url, rounds=3, args=("--keep-series",), code=3)
+        self.assertEqual([number(bits) for name, _, bits, _ in got if name == "up"], [1, 0, 1])
+        self.assertEqual([bits == STALE for name, _, bits, _ in got if name == "a"], [False, True, False])
+        self.assertIn("scrape failed: not a line of the answer is a sample", self.stderr)
+
+    def test_a_label_that_stands_twice_costs_its_line(self):
+        e, sink = self.exporter('a{x="1",y="2",x="3"} 1\nb 2\n'), self.sink()
+        got = self.scrape(sink, e.url, args=("--keep-series",), code=3)
+        self.assertEqual([name for name, *_ in got if len(name) == 1], ["b"])
+        self.assertEqual([number(bits) for name, _, bits, _ in got if name in ("up", "scrape_samples_scraped")], [1, 1])
+        self.assertIn(f"{e.url}:1: a label stands there twice", self.stderr)
 
     def test_the_same_series_written_in_two_ways_is_one(self):
         e = self.exporter(lambda n: 'a{x="1",y="2"} 1\n' + ('a{y="2",x="1"} 2\n' if n == 1 else ""))

@@ -241,6 +241,16 @@ class Use(Case):
         os.close(ours)
         return p.wait(30), seen.decode()
 
+    def test_the_summary_counts_exemplars_where_there_are_some(self):
+        page = b'# TYPE c counter\nc_total{a="1"} 7 # {trace_id="ab"} 2.5\nc_total{a="2"} 8\n# EOF\n'
+        base = self.receive()
+        for args, words in (((), b"exemplars: sent 1, left out 0; native histograms: sent 0, left out 0"),
+                            (("-s", "metrics_exemplars=off"), b"exemplars: sent 0, left out 1;")):
+            run = self.gcw("push", "metrics", "--url", base + "/api/v1/push", "-s", "metrics_protocol=1.0", *args, stdin=page)
+            self.assertIn(words, run.stderr)
+        run = self.gcw("push", "metrics", "--url", base + "/api/v1/push", stdin=b"a 1\n")
+        self.assertNotIn(b"exemplars", run.stderr)
+
     def test_progress_is_shown_on_a_terminal_and_wiped_before_the_summary(self):
         url = self.receive("--discard") + "/api/v1/push"
         code, seen = self.terminal("push", "metrics", "--url", url)

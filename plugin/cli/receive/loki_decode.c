@@ -12,29 +12,53 @@
 
 static bool token_char(char c) { return c > ' ' && c < 127 && !strchr("()<>@,;:\\\"/[]?=", c); }
 
-/* `; name=value` over and over, as Go's mime.ParseMediaType takes it. */
-static bool parameters_valid(struct view v)
+struct parameter {
+    struct view name, value;
+};
+
+/* `; name=value` at the front of v, which moves behind it. A lone ';' at the end is a parameter without a name. */
+static bool parameter_read(struct view *v, struct parameter *p)
 {
-    while ((v = view_trim(v)).n > 0) {
-        size_t i = 1, name = 0, value = 0;
-        if (v.p[0] != ';')
-            return false;
-        while (i < v.n && (v.p[i] == ' ' || v.p[i] == '\t'))
-            i++;
-        for (; i < v.n && token_char(v.p[i]); i++)
-            name++;
-        if (name == 0)
-            return i == v.n; /* a lone ';' at the end */
-        if (i == v.n || v.p[i++] != '=')
-            return false;
-        bool quoted = i < v.n && v.p[i] == '"';
-        for (i += quoted; i < v.n && (quoted ? v.p[i] != '"' : token_char(v.p[i])); i++)
-            value++;
-        if (quoted ? i++ >= v.n : value == 0)
-            return false;
-        v = view_make(v.p + i, v.n - i);
+    size_t i = 1, start;
+    *p = (struct parameter){0};
+    if (v->p[0] != ';')
+        return false;
+    while (i < v->n && (v->p[i] == ' ' || v->p[i] == '\t'))
+        i++;
+    for (start = i; i < v->n && token_char(v->p[i]); i++)
+        continue;
+    p->name = view_make(v->p + start, i - start);
+    if (p->name.n == 0) {
+        *v = view_make(v->p + i, v->n - i);
+        return v->n == 0;
     }
+    if (i == v->n || v->p[i++] != '=')
+        return false;
+    bool quoted = i < v->n && v->p[i] == '"';
+    for (start = i += quoted; i < v->n && (quoted ? v->p[i] != '"' : token_char(v->p[i])); i++)
+        continue;
+    p->value = view_make(v->p + start, i - start);
+    if (quoted ? i++ >= v->n : p->value.n == 0)
+        return false;
+    *v = view_make(v->p + i, v->n - i);
     return true;
+}
+
+#define PARAMETERS_MAX 16
+
+/* Parameters over and over, as Go's mime.ParseMediaType takes them: a name twice only with the same value. */
+static const char *parameters_fault(struct view v)
+{
+    struct parameter seen[PARAMETERS_MAX];
+    for (size_t n = 0; (v = view_trim(v)).n > 0; n++) {
+        if (n == PARAMETERS_MAX || !parameter_read(&v, &seen[n]))
+            return "mime: invalid media parameter";
+        for (size_t i = 0; i < n; i++)
+            if (seen[i].name.n == seen[n].name.n && strncasecmp(seen[i].name.p, seen[n].name.p, seen[n].name.n) == 0 &&
+                !view_eq(seen[i].value, seen[n].value))
+                return "mime: duplicate parameter name";
+    }
+    return NULL;
 }
 
 static bool content_type_check(const char *type, bool *protobuf, struct verdict *v)
@@ -44,8 +68,9 @@ static bool content_type_check(const char *type, bool *protobuf, struct verdict 
     struct view media = view_trim(view_make(t.p, semi ? (size_t)(semi - t.p) : t.n));
     if (media.n == 0)
         return verdict_refuse(v, 400, "mime: no media type");
-    if (semi && !parameters_valid(view_make(semi, t.n - (size_t)(semi - t.p))))
-        return verdict_refuse(v, 400, "mime: invalid media parameter");
+    const char *fault_text = semi ? parameters_fault(view_make(semi, t.n - (size_t)(semi - t.p))) : NULL;
+    if (fault_text)
+        return verdict_refuse(v, 400, "%s", fault_text);
     if (media.n == strlen("application/json") && strncasecmp(media.p, "application/json", media.n) == 0)
         return true;
     *protobuf = true;
@@ -215,7 +240,7 @@ static bool entry_decode(const struct decoding *d, json_t *values, struct loki_s
             d, "an entry has 2 or 3 items (strict: Loki takes a missing line for an empty one and passes over more)");
     json_t *time = json_array_get(values, 0), *line = json_array_get(values, 1);
     struct loki_entry *e = &s->entries[s->entry_count++];
-    if (!json_is_string(time) || !parse_i64(json_text(time), &e->time_ns))
+    if (!json_is_string(time) || json_string_value(time)[0] == '+' || !parse_i64(json_text(time), &e->time_ns))
         return fault(d, "the timestamp is no string that holds Unix nanoseconds in decimal");
     if (n >= 2 && !json_is_string(line))
         return fault(d, "the line is no string");

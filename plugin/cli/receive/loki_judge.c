@@ -80,7 +80,7 @@ static enum reason metadata_validate(struct judging *j, const struct loki_stream
             &j->errors,
             "stream '%s' has structured metadata too large: '%" PRIu64 "' bytes, limit: '%" PRIu64
             "' bytes. Please see `limits_config.max_structured_metadata_size` or contact your Loki administrator to "
-            "increase it.",
+            "increase it",
             labels_words(j, s), size, max);
         return REASON_METADATA_TOO_LARGE;
     }
@@ -89,7 +89,7 @@ static enum reason metadata_validate(struct judging *j, const struct loki_stream
             &j->errors,
             "stream '%s' has too many structured metadata labels: '%zu', limit: '%" PRIu64
             "'. Please see `limits_config.max_structured_metadata_entries_count` or contact your Loki administrator "
-            "to increase it.",
+            "to increase it",
             labels_words(j, s), e->metadata_count, pairs);
         return REASON_METADATA_TOO_MANY;
     }

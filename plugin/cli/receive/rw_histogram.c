@@ -41,17 +41,30 @@ static double counts_sum(const double *counts, size_t n, const char **why)
     return sum;
 }
 
-static void bounds_check(const Gcw__Rw2__Histogram *h, size_t positive, int version, const char **why)
+/* Behind which bound the last custom bucket lies. */
+static int64_t spans_end(Gcw__Rw2__BucketSpan **spans, size_t n, const char **why)
+{
+    int64_t end = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (spans[i]->offset < 0)
+            *why = "a custom bucket below the first";
+        end += (int64_t)spans[i]->offset + spans[i]->length;
+    }
+    return end;
+}
+
+static void bounds_check(const Gcw__Rw2__Histogram *h, int version, const char **why)
 {
     if (version == 1)
         *why = "custom buckets, which remote write 1.0 does not know";
-    if (h->n_negative_spans > 0 || h->n_negative_deltas > 0 || h->n_negative_counts > 0 || h->zero_count_int > 0)
+    if (h->n_negative_spans > 0 || h->n_negative_deltas > 0 || h->n_negative_counts > 0 || h->zero_count_int > 0 ||
+        rw_bits(h->zero_threshold) != 0)
         *why = "custom buckets beside a zero bucket or negative ones";
     for (size_t i = 0; i < h->n_custom_values; i++)
         if (isnan(h->custom_values[i]) || isinf(h->custom_values[i]) ||
             (i > 0 && h->custom_values[i] <= h->custom_values[i - 1]))
             *why = "custom bounds that are not finite and rising";
-    if (positive > h->n_custom_values + 1)
+    if (spans_end(h->positive_spans, h->n_positive_spans, why) > (int64_t)h->n_custom_values + 1)
         *why = "more buckets than custom bounds";
 }
 
@@ -66,7 +79,7 @@ const char *rw_histogram_check(const Gcw__Rw2__Histogram *h, int version)
            of_other_form =
                whole ? h->n_positive_counts + h->n_negative_counts : h->n_positive_deltas + h->n_negative_deltas;
     if (h->schema == CUSTOM_SCHEMA)
-        bounds_check(h, positive, version, &why);
+        bounds_check(h, version, &why);
     else if (h->schema < -4 || h->schema > 8 || h->n_custom_values > 0)
         why = "a schema outside -4..8 that is not -53, or custom bounds without it";
     if (of_other_form > 0 || (h->zero_count_case == GCW__RW2__HISTOGRAM__ZERO_COUNT_ZERO_COUNT_FLOAT && whole))

@@ -4,7 +4,6 @@
 
 #include "cli/scrape/scrape.h"
 
-#define BODY_MAX      (256 * MIB)
 #define REDIRECTS_MAX 5L
 
 #define ACCEPT "Accept: application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -16,12 +15,14 @@ struct fetcher {
 struct fetch {
     struct fetcher *owner;
     void *ctx;
+    const struct target_settings *settings;
     CURL *easy;
     struct curl_slist *headers;
     struct buf body;
     bool flying, too_large, nomem;
     CURLcode code;
-    char error[CURL_ERROR_SIZE], trouble[CURL_ERROR_SIZE + 64];
+    unsigned kind; /* of trouble; 0 = none */
+    char error[CURL_ERROR_SIZE], trouble[CURL_ERROR_SIZE + 128];
 };
 
 struct fetcher *fetcher_new(void)
@@ -45,7 +46,7 @@ void fetcher_free(struct fetcher *f)
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 {
     struct fetch *x = ctx;
-    x->too_large = x->body.n + size * n > BODY_MAX;
+    x->too_large = x->body.n + size * n > x->settings->body_limit;
     x->nomem = !x->too_large && !buf_append(&x->body, data, size * n);
     return x->too_large || x->nomem ? 0 : size * n;
 }
@@ -64,13 +65,13 @@ static bool headers_make(struct fetch *x, uint64_t timeout_ms)
     return true;
 }
 
-struct fetch *fetch_new(struct fetcher *f, const char *url, uint64_t timeout_ms, void *ctx)
+struct fetch *fetch_new(struct fetcher *f, const struct target_settings *t, void *ctx)
 {
     struct fetch *x = calloc(1, sizeof *x);
     if (!x)
         return NULL;
-    *x = (struct fetch){.owner = f, .ctx = ctx, .easy = curl_easy_init()};
-    if (!x->easy || !headers_make(x, timeout_ms) || curl_easy_setopt(x->easy, CURLOPT_URL, url) != CURLE_OK) {
+    *x = (struct fetch){.owner = f, .ctx = ctx, .settings = t, .easy = curl_easy_init()};
+    if (!x->easy || !headers_make(x, t->timeout_ms) || curl_easy_setopt(x->easy, CURLOPT_URL, t->url) != CURLE_OK) {
         fetch_free(x);
         return NULL;
     }
@@ -80,14 +81,16 @@ struct fetch *fetch_new(struct fetcher *f, const char *url, uint64_t timeout_ms,
     curl_easy_setopt(x->easy, CURLOPT_FOLLOWLOCATION, 1L);
     curl_easy_setopt(x->easy, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
     curl_easy_setopt(x->easy, CURLOPT_PROXY, ""); /* what is scraped is near */
-    curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)t->timeout_ms);
     curl_easy_setopt(x->easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+    curl_easy_setopt(x->easy, CURLOPT_HTTP_CONTENT_DECODING, 0L); /* body.c does: libcurl takes gzip that was cut off */
     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
     curl_easy_setopt(x->easy, CURLOPT_USERAGENT, "gcw/" GCW_VERSION);
     curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, x);
     curl_easy_setopt(x->easy, CURLOPT_ERRORBUFFER, x->error);
     curl_easy_setopt(x->easy, CURLOPT_PRIVATE, x);
+    access_setup(x->easy, t);
     return x;
 }
 
@@ -113,7 +116,7 @@ bool fetch_start(struct fetch *x)
 {
     x->body.n = 0;
     x->error[0] = x->trouble[0] = 0;
-    x->flying = curl_multi_add_handle(x->owner->multi, x->easy) == CURLM_OK;
+    x->flying = access_refresh(x->easy, x->settings) && curl_multi_add_handle(x->owner->multi, x->easy) == CURLM_OK;
     return x->flying;
 }
 
@@ -134,16 +137,18 @@ static struct fetch *take_ended(struct fetcher *f)
 /* In words, into x->trouble; empty = none. */
 static void judge(struct fetch *x)
 {
-    long status = 0;
-    curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (x->too_large)
-        snprintf(x->trouble, sizeof x->trouble, "the answer is larger than %zu MiB", BODY_MAX / MIB);
-    else if (x->nomem)
+    enum { TOO_LARGE = 1, NOMEM, BROKEN }; /* beside the kinds of access_trouble() */
+    const size_t max = x->settings->body_limit;
+    x->kind = access_trouble(x->easy, x->code, x->error, x->settings, x->trouble, sizeof x->trouble);
+    if (x->too_large) {
+        x->kind = TOO_LARGE;
+        trouble_too_large(max, x->trouble, sizeof x->trouble);
+    } else if (x->nomem) {
+        x->kind = NOMEM;
         snprintf(x->trouble, sizeof x->trouble, "out of memory");
-    else if (x->code != CURLE_OK)
-        snprintf(x->trouble, sizeof x->trouble, "%s", *x->error ? x->error : curl_easy_strerror(x->code));
-    else if (status != 200)
-        snprintf(x->trouble, sizeof x->trouble, "HTTP %ld", status);
+    } else if (x->kind == 0 && body_open(x->easy, &x->body, max, x->trouble, sizeof x->trouble)) {
+        x->kind = BROKEN;
+    }
 }
 
 void *fetcher_wait(struct fetcher *f, int timeout_ms)
@@ -167,7 +172,7 @@ static enum exposition_format format_of(const struct fetch *x)
 {
     char *type = NULL;
     curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type);
-    if (type && strncmp(type, "application/openmetrics-text", 28) == 0)
+    if (type && strncmp(type, OPENMETRICS_TYPE, strlen(OPENMETRICS_TYPE)) == 0)
         return EXPOSITION_OPENMETRICS;
     if (type && strncmp(type, "text/plain", 10) == 0)
         return EXPOSITION_TEXT;
@@ -178,35 +183,7 @@ static enum exposition_format format_of(const struct fetch *x)
 
 struct fetched fetch_result(const struct fetch *x)
 {
-    if (x->trouble[0])
-        return (struct fetched){.trouble = x->trouble};
-    return (struct fetched){NULL, buf_view(&x->body), format_of(x)};
-}
-
-char *url_instance(const char *url, gcw_error *err)
-{
-    CURLU *u = curl_url();
-    char *scheme = NULL, *host = NULL, *port = NULL, *user = NULL, *out = NULL;
-    CURLUcode bad = u ? curl_url_set(u, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY;
-    if (bad == CURLUE_OK)
-        bad = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
-    if (bad == CURLUE_OK)
-        bad = curl_url_get(u, CURLUPART_HOST, &host, 0);
-    if (bad == CURLUE_OK)
-        bad = curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
-    if (bad != CURLUE_OK)
-        error_set(err, GCW_ERR_INVALID, "\"%.200s\" is no http or https URL: %s", url, curl_url_strerror(bad));
-    else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
-        error_set(err, GCW_ERR_INVALID, "\"%.200s\" is no http or https URL", url);
-    else if (curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK)
-        error_set(err, GCW_ERR_INVALID,
-                  "a URL with a user in it (host %.100s): every user of the machine could read it", host);
-    else if (asprintf(&out, "%s:%s", host, port) < 0)
-        out = NULL, error_set(err, GCW_ERR_NOMEM, "out of memory");
-    curl_free(scheme);
-    curl_free(host);
-    curl_free(port);
-    curl_free(user);
-    curl_url_cleanup(u);
-    return out;
+    if (x->kind)
+        return (struct fetched){.trouble = x->trouble, .kind = x->kind};
+    return (struct fetched){.body = buf_view(&x->body), .format = format_of(x)};
 }

@@ -1,29 +1,38 @@
-/* The loop over all targets, and the options. */
+/* The loop over all targets, and the options. SIGHUP makes it read its files of targets again: those that stand there
+ * as before go on untouched, what is new begins, what is gone ends. */
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "cli/scrape/scrape.h"
+#include "config/config.h"
 
-#define LOOK_MS    200   /* how often signals are looked for */
-#define TIMEOUT_MS 10000 /* of a scrape, unless the interval is shorter */
+#define LOOK_MS 200 /* how often signals are looked for */
+
+static volatile sig_atomic_t reload_asked;
+
+static void on_hangup(int sig)
+{
+    (void)sig;
+    reload_asked = 1;
+}
 
 /* ---- options ------------------------------------------------------------------------------------------------------
  */
 
-static int add_target(struct scrape_options *s, const struct settings *settings, const char *spec)
+bool scrape_init(struct scrape_options *s)
 {
-    const char *scheme = strstr(spec, "://"), *eq = strchr(spec, '=');
-    gcw_error err;
-    if (s->count == SCRAPE_TARGETS_MAX)
-        return settings_fail(settings, "--scrape: at most 256 targets");
-    if (scheme && eq == spec)
-        return settings_fail(settings, "--scrape: the job before '=' is empty");
-    char *instance = url_instance(eq && scheme && eq < scheme ? eq + 1 : spec, &err);
-    if (!instance)
-        return settings_fail(settings, err.text);
-    free(instance);
-    s->target[s->count++] = spec;
-    return 0;
+    *s = (struct scrape_options){0};
+    return defaults_init(&s->defaults);
 }
+
+void scrape_free(struct scrape_options *s)
+{
+    target_list_free(&s->targets);
+    target_settings_wipe(&s->defaults);
+}
+
+bool scrape_asked(const struct scrape_options *s) { return s->count > 0 || s->file_count > 0; }
 
 static int set_rounds(struct scrape_options *s, const struct settings *settings, const char *arg)
 {
@@ -32,53 +41,98 @@ static int set_rounds(struct scrape_options *s, const struct settings *settings,
                : settings_fail(settings, "--scrapes: a number from 1 on");
 }
 
-static int set_job(struct scrape_options *s, const struct settings *settings, const char *arg)
+static int name_add(const char *name[TARGETS_MAX], size_t *count, const char *arg, const struct settings *settings)
 {
-    s->job = arg;
-    return *arg ? 0 : settings_fail(settings, "--job: empty");
-}
-
-static int option_apply(struct scrape_options *s, const struct settings *settings, const char *name, const char *arg)
-{
-    if (strcmp(name, "scrape") == 0)
-        return add_target(s, settings, arg);
-    if (strcmp(name, "interval") == 0)
-        return settings_duration(settings, name, arg, &s->interval_ms);
-    if (strcmp(name, "scrape-timeout") == 0)
-        return settings_duration(settings, name, arg, &s->timeout_ms);
-    if (strcmp(name, "job") == 0)
-        return set_job(s, settings, arg);
-    if (strcmp(name, "scrapes") == 0)
-        return set_rounds(s, settings, arg);
-    if (strcmp(name, "honor-labels") == 0)
-        s->honor_labels = true;
-    else if (strcmp(name, "own-timestamps") == 0)
-        s->own_times = true;
-    else if (strcmp(name, "keep-series") == 0)
-        s->keep_series = true;
+    if (*count == TARGETS_MAX)
+        return settings_fail(settings, "--scrape, --targets: too many");
+    name[(*count)++] = arg;
     return 0;
 }
 
 bool scrape_option(struct scrape_options *s, const struct settings *settings, const struct cli_option *o,
                    const char *arg, bool *failed)
 {
-    static const struct cli_option rows[] = {SCRAPE_OPTIONS};
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        if (strcmp(rows[i].name, o->name) == 0) {
-            *failed = option_apply(s, settings, o->name, arg) != 0;
-            return true;
+    *failed = false;
+    if (target_option(&s->defaults, settings, o->name, arg, failed))
+        return true;
+    if (strcmp(o->name, "scrape") == 0)
+        *failed = name_add(s->target, &s->count, arg, settings) != 0;
+    else if (strcmp(o->name, "targets") == 0)
+        *failed = name_add(s->file, &s->file_count, arg, settings) != 0;
+    else if (strcmp(o->name, "scrapes") == 0)
+        *failed = set_rounds(s, settings, arg) != 0;
+    else if (strcmp(o->name, "keep-series") == 0)
+        s->keep_series = true;
+    else
+        return false;
+    return true;
+}
+
+/* ---- which targets there are --------------------------------------------------------------------------------------
+ */
+
+static gcw_status option_add(struct scrape_options *s, struct target_list *l, const char *spec, gcw_error *err)
+{
+    const char *scheme = strstr(spec, "://"), *eq = strchr(spec, '=');
+    const bool named = scheme && eq && eq < scheme;
+    struct target_settings *t = target_settings_new(&s->defaults, view_of(named ? eq + 1 : spec));
+    if (!t)
+        return error_set(err, GCW_ERR_NOMEM, "out of memory");
+    if (!named || target_settings_put(t, view_of("job"), view_make(spec, (size_t)(eq - spec)), err) == GCW_OK)
+        return target_list_add(l, t, &s->secrets, err);
+    target_settings_free(t);
+    return error_set(err, GCW_ERR_INVALID, "the job before '=' is empty");
+}
+
+static gcw_status file_add(struct scrape_options *s, struct target_list *l, const char *path, gcw_error *err)
+{
+    struct buf text = {0};
+    struct stat st;
+    gcw_status status = config_file_read(path, &text, &st, err);
+    if (status == GCW_OK)
+        status = targets_read(l, &s->defaults, &s->secrets, path, buf_view(&text), err);
+    buf_free(&text);
+    return status;
+}
+
+/* All of them, as the command line and the files say now. */
+static gcw_status targets_gather(struct scrape_options *s, struct target_list *l, gcw_error *err)
+{
+    gcw_error why = {0};
+    for (size_t i = 0; i < s->count; i++) {
+        gcw_status status = option_add(s, l, s->target[i], &why);
+        if (status != GCW_OK)
+            return error_set(err, status, "--scrape: %s", why.text);
+    }
+    for (size_t i = 0; i < s->file_count; i++) {
+        gcw_status status = file_add(s, l, s->file[i], err);
+        if (status != GCW_OK)
+            return status;
+    }
+    return l->count > 0 ? GCW_OK : error_set(err, GCW_ERR_INVALID, "--targets: no target in any file");
+}
+
+/* Once, however many there are: it is no secret that nobody looks. */
+static void warn_insecure(const struct target_list *l, bool *warned)
+{
+    for (size_t i = 0; i < l->count && !*warned; i++)
+        if (l->at[i]->insecure) {
+            fprintf(stderr, "gcw push metrics: insecure: certificates are not checked, of %s for one\n", l->at[i]->url);
+            *warned = true;
         }
-    return false;
 }
 
 int scrape_prepare(struct scrape_options *s, struct push *p)
 {
     const struct settings *settings = &p->settings;
     char age[32];
-    if (s->interval_ms < 100)
-        return settings_fail(settings, "--interval: at least 100ms");
-    if (s->timeout_ms == 0)
-        s->timeout_ms = MIN((uint64_t)TIMEOUT_MS, s->interval_ms);
+    gcw_error err;
+    s->secrets.log.level = MIN((gcw_log_level)settings->config->log_level, GCW_LOG_INFO);
+    if (s->file_count > 0)
+        sigaction(SIGHUP, &(const struct sigaction){.sa_handler = on_hangup}, NULL);
+    if (targets_gather(s, &s->targets, &err) != GCW_OK)
+        return settings_fail(settings, err.text);
+    warn_insecure(&s->targets, &s->warned);
     if (gcw_config_get(settings->config, "metrics_batch_age", age, sizeof age) != GCW_OK ||
         !parse_duration(view_of(age), &p->flush_ms))
         return settings_fail(settings, "metrics_batch_age can't be read");
@@ -90,33 +144,86 @@ int scrape_prepare(struct scrape_options *s, struct push *p)
  */
 
 struct loop {
-    const struct scrape_options *options;
+    struct scrape_options *options;
     struct push *push;
     struct fetcher *fetcher;
-    struct target **target;
+    struct target *target[TARGETS_MAX];
     size_t count;
     uint64_t unflushed_ms; /* since when something waits to be sent; 0 = nothing does */
 };
 
-static bool loop_open(struct loop *l)
+static void note_unflushed(struct loop *l) { l->unflushed_ms = l->unflushed_ms ? l->unflushed_ms : clock_mono_ms(); }
+
+/* Starts what the list holds, and empties it. */
+static bool targets_begin(struct loop *l, struct target_list *list)
 {
     gcw_error err;
-    l->fetcher = fetcher_new();
-    l->target = calloc(l->options->count, sizeof(struct target *));
-    for (; l->fetcher && l->target && l->count < l->options->count; l->count++)
-        if (!(l->target[l->count] = target_new(l->options, l->push, l->fetcher, l->options->target[l->count], &err))) {
-            settings_fail(&l->push->settings, err.text);
-            return false;
-        }
-    return l->fetcher && l->target;
+    bool ok = true;
+    for (size_t i = 0; i < list->count; i++) {
+        struct target_settings *t = list->at[i];
+        list->at[i] = NULL;
+        struct target *made = t ? target_new(l->options, l->push, l->fetcher, t, &err) : NULL;
+        if (made)
+            l->target[l->count++] = made;
+        else if (t)
+            ok = settings_fail(&l->push->settings, err.text) == 0;
+    }
+    target_list_free(list);
+    return ok;
 }
+
+static bool loop_open(struct loop *l) { return (l->fetcher = fetcher_new()) && targets_begin(l, &l->options->targets); }
 
 static void loop_close(struct loop *l)
 {
     for (size_t i = 0; i < l->count; i++)
         target_free(l->target[i]);
-    free(l->target);
     fetcher_free(l->fetcher);
+}
+
+/* ---- the files once more ------------------------------------------------------------------------------------------
+ */
+
+/* Takes what is equal to the target's settings out of the list; false = there is none. */
+static bool stays(const struct target *t, struct target_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->at[i] && target_settings_equal(target_settings_of(t), list->at[i])) {
+            target_settings_free(list->at[i]);
+            list->at[i] = NULL;
+            return true;
+        }
+    return false;
+}
+
+static void reload(struct loop *l)
+{
+    struct target_list list = {0};
+    gcw_error err;
+    size_t kept = 0, had = l->count;
+    reload_asked = 0;
+    if (targets_gather(l->options, &list, &err) != GCW_OK) {
+        target_list_free(&list);
+        fprintf(stderr, "gcw push metrics: %s; the targets stay as they were\n", err.text);
+        return;
+    }
+    warn_insecure(&list, &l->options->warned);
+    const size_t wanted = list.count;
+    for (size_t i = 0; i < had; i++) {
+        struct target *t = l->target[i];
+        if (stays(t, &list)) {
+            l->target[kept++] = t;
+            continue;
+        }
+        target_end(t);
+        target_free(t);
+        note_unflushed(l);
+    }
+    l->count = kept;
+    targets_begin(l, &list);
+    if (!l->push->quiet)
+        fprintf(stderr, "gcw push metrics: targets read again: %zu go on, %zu begin, %zu ended\n", kept, wanted - kept,
+                had - kept);
 }
 
 static bool loop_done(const struct loop *l)
@@ -157,16 +264,18 @@ static uint64_t flush_due(struct loop *l, uint64_t now, uint64_t next_scrape)
 
 static void loop_turn(struct loop *l)
 {
+    if (reload_asked)
+        reload(l);
     uint64_t now = clock_mono_ms(), next = start_due(l, now);
     next = MIN(next, flush_due(l, now, next));
     struct target *t = fetcher_wait(l->fetcher, (int)MIN(next > now ? next - now : 0, (uint64_t)LOOK_MS));
     for (; t; t = fetcher_wait(l->fetcher, 0)) {
         target_finish(t);
-        l->unflushed_ms = l->unflushed_ms ? l->unflushed_ms : clock_mono_ms();
+        note_unflushed(l);
     }
 }
 
-void scrape_run(const struct scrape_options *s, struct push *p)
+void scrape_run(struct scrape_options *s, struct push *p)
 {
     struct loop l = {.options = s, .push = p};
     bool ok = loop_open(&l);

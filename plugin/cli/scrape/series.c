@@ -109,6 +109,7 @@ struct scraped *series_add(struct series_cache *c, struct view text, gcw_series 
     if (e)
         gcw_series_release(handle); /* there is a reference already */
     s->handle = handle;
+    s->last_ms = e ? s->last_ms : INT64_MIN;
     if (!e && !add(c, view_make(key, sizeof key), s, true)) {
         free(s);
         return NULL;
@@ -117,6 +118,19 @@ struct scraped *series_add(struct series_cache *c, struct view text, gcw_series 
         return NULL;
     named->seen = scrape;
     return s;
+}
+
+#define AHEAD_MS INT64_C(600000) /* what Prometheus and Mimir take */
+
+enum moment series_moment(struct scraped *s, int64_t time_ms, uint64_t bits, int64_t scrape_ms)
+{
+    if (time_ms == s->last_ms && bits == s->last_bits)
+        return MOMENT_SAME;
+    if (time_ms <= s->last_ms)
+        return MOMENT_PAST;
+    if (time_ms - AHEAD_MS <= scrape_ms)
+        s->last_ms = time_ms, s->last_bits = bits;
+    return MOMENT_NEW;
 }
 
 void series_each(struct series_cache *c, void (*each)(void *ctx, struct scraped *s), void *ctx)

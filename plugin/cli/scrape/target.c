@@ -18,21 +18,22 @@ static const gcw_metadata reports[REPORTS] = {
 struct target {
     const struct scrape_options *options;
     struct push *push;
-    const char *url;
-    char *job, *instance;
+    struct target_settings *settings;
     struct fetch *fetch;
     struct series_cache *series;
     gcw_series *report[REPORTS];
     gcw_label *labels; /* scratch of one series */
     size_t label_cap;
-    char renamed[2][128];
+    char renamed[TARGET_LABELS][128];
 
     uint64_t offset_ms, due_ms, started_us;
-    bool flying, failing;
+    bool flying;
+    unsigned failing; /* the kind of trouble; 0 = none */
 
     uint64_t scrape; /* number of the one at hand, from 1 */
     int64_t stamp_ms;
     uint64_t scraped, kept, added;
+    bool garbled; /* there were lines that say nothing */
 };
 
 /* ---- to the writer ------------------------------------------------------------------------------------------------
@@ -94,11 +95,11 @@ static size_t label_at(const gcw_label *labels, size_t count, struct view name)
     return count;
 }
 
-/* Adds job or instance. A label of the sample with that name wins, or goes by another one. */
+/* Adds a label of the target. A label of the sample with that name wins, or goes by another one. */
 static void label_set(struct target *t, size_t *count, const char *name, const char *value, char renamed[128])
 {
     size_t at = label_at(t->labels, *count, view_of(name));
-    if (at < *count && t->options->honor_labels)
+    if (at < *count && t->settings->honor_labels)
         return;
     if (at < *count) {
         snprintf(renamed, 128, "exported_%s", name);
@@ -114,24 +115,40 @@ static void label_set(struct target *t, size_t *count, const char *name, const c
 
 static gcw_series *series_open(struct target *t, const struct exposition_sample *s, gcw_error *err)
 {
-    size_t count = s->count;
-    if (t->label_cap < count + 2) {
-        gcw_label *more = realloc(t->labels, (count + 2) * sizeof *more);
+    const struct target_settings *own = t->settings;
+    size_t count = s->count, most = count + own->label_count;
+    if (t->label_cap < most) {
+        gcw_label *more = realloc(t->labels, most * sizeof *more);
         if (!more) {
             error_set(err, GCW_ERR_NOMEM, "out of memory");
             return NULL;
         }
         t->labels = more;
-        t->label_cap = count + 2;
+        t->label_cap = most;
     }
     memcpy(t->labels, s->labels, count * sizeof *t->labels);
-    label_set(t, &count, "job", t->job, t->renamed[0]);
-    label_set(t, &count, "instance", t->instance, t->renamed[1]);
+    for (size_t i = 0; i < own->label_count; i++)
+        label_set(t, &count, own->labels[i].name, own->labels[i].value, t->renamed[i]);
     return gcw_series_intern(t->push->writer, t->labels, count, NULL, NULL, err);
 }
 
 /* ---- a scrape's body ----------------------------------------------------------------------------------------------
  */
+
+static void on_malformed(void *ctx, uint64_t line, const char *why, struct view text)
+{
+    struct target *t = ctx;
+    t->garbled = true;
+    push_malformed(t->push, line, why, text);
+}
+
+static bool label_stands_twice(const struct exposition_sample *s)
+{
+    for (size_t i = 1; i < s->count; i++)
+        if (label_at(s->labels, i, view_make(s->labels[i].name, s->labels[i].name_len)) < i)
+            return true;
+    return false;
+}
 
 /* The series of a sample, with what became of it this time; NULL when it was told and counted. */
 static struct scraped *sample_series(struct target *t, const struct exposition_sample *s, bool *again)
@@ -140,6 +157,11 @@ static struct scraped *sample_series(struct target *t, const struct exposition_s
     bool fresh = false;
     struct scraped *have = series_find(t->series, s->series, t->scrape);
     err.text[0] = 0;
+    if (!have && label_stands_twice(s)) { /* which of the two is meant nobody knows */
+        on_malformed(t, s->line, "a label stands there twice", s->series);
+        return NULL;
+    }
+    t->scraped++;
     if (!have) {
         gcw_series *handle = series_open(t, s, &err);
         have = handle ? series_add(t->series, s->series, handle, t->scrape, &fresh) : NULL;
@@ -157,18 +179,25 @@ static struct scraped *sample_series(struct target *t, const struct exposition_s
 static void on_sample(void *ctx, const struct exposition_sample *s)
 {
     struct target *t = ctx;
-    bool own_time = s->has_time && !t->options->own_times, again;
-    t->scraped++;
+    bool own_time = s->has_time && !t->settings->own_timestamps, again;
     struct scraped *series = sample_series(t, s, &again);
     if (!series)
         return;
-    if (again && !own_time) { /* a receiver would refuse a second value for the same moment */
-        push_malformed(t->push, s->line, "the series stands there twice", s->series);
+    int64_t time_ms = own_time ? s->time_ms : t->stamp_ms;
+    enum moment moment = own_time ? series_moment(series, time_ms, s->value_bits, t->stamp_ms)
+                         : again  ? MOMENT_PAST
+                                  : MOMENT_NEW;
+    if (moment == MOMENT_PAST)
+        push_malformed(t->push, s->line,
+                       own_time ? "not newer than what the series had before" : "the series stands there twice",
+                       s->series);
+    if (moment != MOMENT_NEW) { /* a receiver would refuse it, or has it */
+        t->kept++;
         return;
     }
     series->own_time = own_time;
     series->ended = false;
-    gcw_status status = append_sample(series->handle, s, own_time ? s->time_ms : t->stamp_ms);
+    gcw_status status = append_sample(series->handle, s, time_ms);
     if (status == GCW_OK || status == GCW_ERR_DROPPED)
         t->kept++;
     else
@@ -185,11 +214,6 @@ static void on_family(void *ctx, const struct exposition_family *f)
     while (status == GCW_ERR_FULL && !push_interrupted() && gcw_writer_flush(t->push->writer, 50) != GCW_ERR_NOMEM);
 }
 
-static void on_malformed(void *ctx, uint64_t line, const char *why, struct view text)
-{
-    push_malformed(((struct target *)ctx)->push, line, why, text);
-}
-
 static bool body_read(struct target *t, const struct fetched *f)
 {
     const struct exposition_handler h = {t, on_sample, on_family, on_malformed};
@@ -203,36 +227,38 @@ static bool body_read(struct target *t, const struct fetched *f)
  */
 
 /* One line for a change of state, not for every scrape. */
-static void tell(struct target *t, const char *trouble)
+static void tell(struct target *t, unsigned kind, const char *trouble)
 {
-    bool failing = trouble != NULL;
-    if (failing != t->failing && !t->push->quiet)
-        fprintf(stderr, "gcw push metrics: %s: %s%s\n", t->url, failing ? "scrape failed: " : "scraped again",
-                failing ? trouble : "");
-    t->failing = failing;
+    if (kind != t->failing && !t->push->quiet)
+        fprintf(stderr, "gcw push metrics: %s: %s%s\n", t->settings->url, kind ? "scrape failed: " : "scraped again",
+                kind ? trouble : "");
+    t->failing = kind;
 }
 
 void target_start(struct target *t, uint64_t now_ms)
 {
     t->scrape++;
     t->scraped = t->kept = t->added = 0;
+    t->garbled = false;
     t->started_us = clock_mono_us();
-    t->stamp_ms = schedule_stamp(gcw_now_ms(), t->options->interval_ms, t->offset_ms);
-    t->due_ms = schedule_next(t->due_ms, now_ms, t->options->interval_ms);
+    t->stamp_ms = schedule_stamp(gcw_now_ms(), t->settings->interval_ms, t->offset_ms);
+    t->due_ms = schedule_next(t->due_ms, now_ms, t->settings->interval_ms);
     t->flying = fetch_start(t->fetch);
     if (!t->flying)
-        tell(t, "out of memory");
+        tell(t, 1, "out of memory");
 }
 
 void target_finish(struct target *t)
 {
     struct fetched f = fetch_result(t->fetch);
     t->flying = false;
-    t->push->file = t->url;
+    t->push->file = t->settings->url;
     atomic_fetch_add(&t->push->read_bytes, f.body.n);
     if (!f.trouble && !body_read(t, &f))
-        f.trouble = "out of memory";
-    tell(t, f.trouble);
+        f = (struct fetched){.trouble = "out of memory", .kind = 1};
+    if (!f.trouble && t->garbled && t->scraped == 0) /* a login page, an error of a proxy */
+        f = (struct fetched){.trouble = "not a line of the answer is a sample", .kind = 2};
+    tell(t, f.kind, f.trouble);
     if (f.trouble)
         series_each(t->series, end_series, t);
     else
@@ -272,37 +298,49 @@ void target_end(struct target *t)
 
 static bool reports_open(struct target *t, gcw_error *err)
 {
+    gcw_label labels[TARGET_LABELS + 1];
+    size_t count = t->settings->label_count;
+    for (size_t i = 0; i < count; i++)
+        labels[i] = (gcw_label)GCW_LABEL(t->settings->labels[i].name, t->settings->labels[i].value);
     for (int r = 0; r < REPORTS; r++) {
-        const gcw_label labels[] = {GCW_LABEL("__name__", reports[r].family), GCW_LABEL("instance", t->instance),
-                                    GCW_LABEL("job", t->job)};
-        if (!(t->report[r] = gcw_series_intern(t->push->writer, labels, ARRAY_LEN(labels), &reports[r], NULL, err)))
+        labels[count] = (gcw_label)GCW_LABEL("__name__", reports[r].family);
+        if (!(t->report[r] = gcw_series_intern(t->push->writer, labels, count + 1, &reports[r], NULL, err)))
             return false;
     }
     return true;
 }
 
-struct target *target_new(const struct scrape_options *s, struct push *p, struct fetcher *f, const char *spec,
-                          gcw_error *err)
+/* Behind the last marker of a target with the same labels that was just ended. */
+#define FIRST_AHEAD_MS 10
+
+struct target *target_new(const struct scrape_options *s, struct push *p, struct fetcher *f,
+                          struct target_settings *settings, gcw_error *err)
 {
     struct target *t = calloc(1, sizeof *t);
-    const char *scheme = strstr(spec, "://"), *eq = strchr(spec, '=');
-    bool named = eq && scheme && eq < scheme;
-    err->code = GCW_ERR_NOMEM;
-    snprintf(err->text, sizeof err->text, "out of memory");
-    if (!t)
+    error_set(err, GCW_ERR_NOMEM, "out of memory");
+    if (!t) {
+        target_settings_free(settings);
         return NULL;
+    }
     t->options = s;
     t->push = p;
-    t->url = named ? eq + 1 : spec;
-    t->job = named ? strndup(spec, (size_t)(eq - spec)) : strdup(s->job);
+    t->settings = settings;
     t->series = series_cache_new();
-    t->offset_ms = hash_bytes(spec, strlen(spec), 0) % s->interval_ms;
-    t->due_ms = schedule_first(clock_mono_ms(), gcw_now_ms(), s->interval_ms, t->offset_ms);
-    if (t->job && t->series && (t->instance = url_instance(t->url, err)) &&
-        (t->fetch = fetch_new(f, t->url, s->timeout_ms, t)) && reports_open(t, err))
+    t->offset_ms = hash_bytes(settings->url, strlen(settings->url), 0) % settings->interval_ms;
+    t->due_ms = schedule_first(clock_mono_ms() + FIRST_AHEAD_MS, gcw_now_ms() + FIRST_AHEAD_MS, settings->interval_ms,
+                               t->offset_ms);
+    if (t->series && (t->fetch = fetch_new(f, settings, t)) && reports_open(t, err))
         return t;
     target_free(t);
     return NULL;
+}
+
+const struct target_settings *target_settings_of(const struct target *t) { return t->settings; }
+
+static void release_series(void *ctx, struct scraped *s)
+{
+    (void)ctx;
+    gcw_series_release(s->handle);
 }
 
 void target_free(struct target *t)
@@ -310,9 +348,13 @@ void target_free(struct target *t)
     if (!t)
         return;
     fetch_free(t->fetch);
+    if (t->series)
+        series_each(t->series, release_series, NULL);
+    for (int r = 0; r < REPORTS; r++)
+        if (t->report[r])
+            gcw_series_release(t->report[r]);
     series_cache_free(t->series);
+    target_settings_free(t->settings);
     free(t->labels);
-    free(t->job);
-    free(t->instance);
     free(t);
 }

@@ -15,7 +15,7 @@ static const struct {
 };
 
 struct pairs {
-    gcw_label label[METADATA_MAX + 4];
+    gcw_label label[METADATA_MAX + 5];
     size_t count;
     char number[METADATA_MAX][NUMBER_ROOM];
 };
@@ -59,13 +59,16 @@ gcw_status notice_write(gcw_writer *writer, const notification_t *n, gcw_error *
     pair_add(&labels, "severity", name);
     pair_add(&labels, "instance", n->host);
     pair_add(&labels, "plugin", n->plugin);
-    pair_add(&metadata, "level", level);
-    pair_add(&metadata, "plugin_instance", n->plugin_instance);
-    pair_add(&metadata, "type", n->type);
-    pair_add(&metadata, "type_instance", n->type_instance);
     size_t i = 0;
     for (const notification_meta_t *m = n->meta; m && i < METADATA_MAX; m = m->next, i++)
         meta_add(&metadata, m, metadata.number[i]);
+    /* of one name the last stays: these */
+    pair_add(&metadata, "level", level);
+    pair_add(&metadata, "detected_level",
+             level); /* else Loki takes it from the label severity, and "failure" is none */
+    pair_add(&metadata, "plugin_instance", n->plugin_instance);
+    pair_add(&metadata, "type", n->type);
+    pair_add(&metadata, "type_instance", n->type_instance);
     return gcw_entry_write(writer, labels.label, labels.count, n->message, strlen(n->message),
                            (int64_t)CDTIME_T_TO_NS(n->time), metadata.label, metadata.count, NULL, err);
 }

@@ -295,22 +295,21 @@ static enum line_status rule_pair_add(struct logs *l, const struct rule *r)
     return text.n == 0 || pairs_add(pairs, name, text) ? LINE_OK : LINE_NOMEM;
 }
 
-/* What comes first wins: structured_metadata over maps over OpenTelemetry's; of what the user listed, as in the host,
- * the last. */
+/* Of one name the last wins: structured_metadata over maps over OpenTelemetry's; of what the user listed, as in the
+ * host, what is named last. */
 static enum line_status metadata_make(struct logs *l, const struct event *e)
 {
     enum line_status status = LINE_OK;
-    const struct rules *rules = &l->metadata;
     pairs_clear(&l->pairs);
-    for (size_t i = 0; status == LINE_OK && i < rules->count; i++)
-        status = rule_pair_add(l, &rules->v[rules->shared ? rules->count - 1 - i : i]);
-    for (size_t i = l->metadata_maps.count; status == LINE_OK && i > 0; i--)
-        status = map_add(l, accessor_value(&l->metadata_maps.v[i - 1].from, &l->source));
+    if (l->otel && !pairs_join(&l->pairs, &l->group.pairs))
+        status = LINE_NOMEM;
     if (status == LINE_OK && l->otel && !msgpack_at_end(&e->metadata))
         status = otel_record(&l->pairs, &l->line, e->metadata);
+    for (size_t i = 0; status == LINE_OK && i < l->metadata_maps.count; i++)
+        status = map_add(l, accessor_value(&l->metadata_maps.v[i].from, &l->source));
+    for (size_t i = 0; status == LINE_OK && i < l->metadata.count; i++)
+        status = rule_pair_add(l, &l->metadata.v[i]);
     pairs_settle(&l->pairs);
-    if (status == LINE_OK && l->otel && !pairs_join(&l->pairs, &l->group.pairs))
-        status = LINE_NOMEM;
     return status;
 }
 

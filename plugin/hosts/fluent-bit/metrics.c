@@ -14,7 +14,6 @@
 
 static const char *const sample_times[] = {"auto", "source", "newest", NULL};
 static const char *const deltas[] = {"cumulative", "keep", NULL};
-static const char *const le_formats[] = {"shortest", "openmetrics", "fluent-bit", NULL};
 static const char *const resources[] = {"identity", "target_info", "none", NULL};
 
 /* The position of `value` among the words; the first when it is not given. */
@@ -82,21 +81,20 @@ static gcw_status add_label_read(struct metrics *m, const char *text, gcw_error 
 
 static gcw_status options_read(struct metrics *m, const struct metrics_options *o, gcw_error *err)
 {
-    unsigned word[4];
+    unsigned word[3];
     const struct {
         const char *key, *value;
         const char *const *words;
     } rows[] = {{"sample_time", o->sample_time, sample_times},
                 {"delta", o->delta, deltas},
-                {"le_format", o->le_format, le_formats},
                 {"resource_attributes", o->resource_attributes, resources}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (word_read(rows[i].key, rows[i].value, rows[i].words, &word[i], err) != GCW_OK)
             return GCW_ERR_INVALID;
     m->sample_time = (enum sample_time)word[0];
     m->delta = (enum delta_policy)word[1];
-    m->le_format = (enum le_format)word[2];
-    m->resource = (enum resource_policy)word[3];
+    m->le_format = o->le_format;
+    m->resource = (enum resource_policy)word[2];
     m->idle_ms = IDLE_DEFAULT_MS;
     if (o->series_idle && (!parse_duration(view_of(o->series_idle), &m->idle_ms) || m->idle_ms < 1000))
         return error_set(err, GCW_ERR_INVALID, "series_idle: \"%.100s\" is not a duration of 1s or more",

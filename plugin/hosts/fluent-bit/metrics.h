@@ -5,13 +5,14 @@
 #define GCW_HOSTS_FLUENT_BIT_METRICS_H
 
 #include "hosts/fluent-bit/logs.h" /* struct chunk_count */
+#include "model/model.h"
 
 /* As the user wrote them, NULL = not given; they need not outlive metrics_new(). */
 struct metrics_options {
     const char *add_label;           /* "name value, ...", a backslash before a comma keeps it; added where absent */
     const char *sample_time;         /* auto | source | newest */
     const char *delta;               /* cumulative | keep */
-    const char *le_format;           /* shortest | openmetrics | fluent-bit */
+    enum le_format le_format;        /* gcw's own option */
     const char *resource_attributes; /* identity | target_info | none */
     const char *series_idle;         /* a duration: series not seen for so long are let go */
 };

@@ -51,8 +51,6 @@ gcw_status rules_add(struct rules *r, struct rule *rule, gcw_error *err)
     struct rule *v = rule->name ? realloc(r->v, (r->count + 1) * sizeof *v) : NULL;
     if (v) {
         r->v = v;
-        for (size_t i = 0; i < r->count; i++)
-            r->shared |= strcmp(v[i].name, rule->name) == 0;
         v[r->count++] = *rule;
         return GCW_OK;
     }

@@ -12,7 +12,6 @@ struct rule {
 struct rules {
     struct rule *v;
     size_t count;
-    bool shared; /* a name stands more than once: the last that has a value counts */
 };
 
 /* To whom things are said that are accepted but will not do what they seem to. */

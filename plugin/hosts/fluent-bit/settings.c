@@ -54,6 +54,7 @@ static gcw_status needs_check(const struct settings *s, gcw_error *err)
 static gcw_status settings_finish(const struct reading *r, gcw_error *err)
 {
     struct settings *s = r->s;
+    s->metrics.le_format = (enum le_format)s->config->le_format;
     for (int i = 0; i < GCW_SIGNALS; i++)
         s->uses[i] = *s->config->signal[i].url;
     if (!s->uses[GCW_METRICS] && !s->uses[GCW_LOGS])

@@ -129,6 +129,9 @@ static void test_content_types(void **state)
     assert_int_equal(judge_type(b, "application/json; charsetutf-8"), 400);
     assert_int_equal(judge_type(b, "application/json; a=\"b"), 400);
     assert_int_equal(judge_type(b, "application/json; a="), 400);
+    assert_int_equal(judge_type(b, "application/json; a=b; A=c"), 400);
+    assert_says(b, "mime: duplicate parameter name");
+    assert_int_equal(judge_type(b, "application/json; a=b; a=\"b\"; c=d"), 204);
     assert_int_equal(judge_type(b, "application/jsonn"), 400);
     assert_int_equal(judge_type(b, "text/plain"), 400);
     assert_int_equal(judge_type(b, "application/x-protobuf"), 400); /* JSON is no snappy */
@@ -238,6 +241,8 @@ static void test_time_limits(void **state)
     assert_int_equal(judge_json(b, PUSH("[\"1700000600000000001\",\"x\"]")), 400);
     assert_says(b, "has timestamp too new: 2023-11-14T22:23:20Z");
     assert_int_equal(judge_json(b, PUSH("[\"-9223372036854775808\",\"x\"]")), 400);
+    assert_int_equal(judge_json(b, PUSH("[\"+" NOW "\",\"x\"]")), 400);
+    assert_says(b, "the timestamp is no string");
 }
 
 static void test_order_window_moves_with_the_entries(void **state)

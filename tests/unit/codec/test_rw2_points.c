@@ -222,6 +222,13 @@ static void test_histograms_that_contradict_themselves_are_refused(void **unused
           .positive = good,
           .custom_bounds = floats,
           .custom_bound_count = 1}},
+        {"zero bucket",
+         {.schema = -53,
+          .count = 3,
+          .zero_threshold = 0.5,
+          .positive = good,
+          .custom_bounds = floats,
+          .custom_bound_count = 1}},
         {"custom bounds with",
          {.schema = 1, .count = 3, .positive = good, .custom_bounds = floats, .custom_bound_count = 1}},
     };

@@ -460,10 +460,11 @@ static void test_bounds_are_written_in_the_format_asked_for(void **state)
 {
     (void)state;
     static const struct {
-        const char *format, *want[4];
-    } rows[] = {{"shortest", {"0.1", "1", "1000000", "1e+17"}},
-                {"openmetrics", {"0.1", "1.0", "1e+06", "1e+17"}},
-                {"fluent-bit", {"0.10000000000000001", "1", "1000000", "9.9999999999999992e+22"}}};
+        enum le_format format;
+        const char *want[4];
+    } rows[] = {{LE_SHORTEST, {"0.1", "1", "1000000", "1e+17"}},
+                {LE_OPENMETRICS, {"0.1", "1.0", "1e+06", "1e+17"}},
+                {LE_FLUENT_BIT, {"0.10000000000000001", "1", "1000000", "9.9999999999999992e+22"}}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct rig r;
         char line[5][100];
@@ -488,7 +489,6 @@ static void test_a_bad_option_names_key_value_and_what_is_allowed(void **state)
     } rows[] = {
         {{.sample_time = "sometimes"}, "sample_time", "sometimes", "auto|source|newest"},
         {{.delta = "x"}, "delta", "\"x\"", "cumulative|keep"},
-        {{.le_format = "%g"}, "le_format", "%g", "shortest|openmetrics|fluent-bit"},
         {{.resource_attributes = "all"}, "resource_attributes", "all", "identity|target_info|none"},
         {{.series_idle = "soon"}, "series_idle", "soon", "1s"},
         {{.series_idle = "10ms"}, "series_idle", "10ms", "1s"},

@@ -89,7 +89,7 @@ static void test_the_same_series_as_of_the_built_in_output(void **state)
     static const char *const names[] = {"scrape-5.1.1", "scrape-4.2.8", "fluentbit-5.1.1", "fluentbit-4.2.8",
                                         "node-5.1.1",   "node-4.2.8",   "otlp-5.1.1",      "otlp-4.2.8"};
     static const struct metrics_options like_it = {
-        .sample_time = "source", .delta = "keep", .le_format = "fluent-bit", .resource_attributes = "none"};
+        .sample_time = "source", .delta = "keep", .le_format = LE_FLUENT_BIT, .resource_attributes = "none"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct buf text = file_read(names[i], "series");
         char *want[1000];

@@ -271,7 +271,7 @@ static void test_whole_maps_become_metadata_and_single_keys_win(void **state)
     assert_record(
         &(struct logs_options){.structured_metadata = "a=mine", .structured_metadata_map_keys = "$k['m'],$none,$log"},
         "{'log':'x','k':{'m':{'a':'theirs','b.c':2,'d':[1,{'e':null}],'f':'','g':true}}}",
-        "job=\"fluent-bit\" | 1000000002 | {\"k\":{}} | a=\"mine\",b_c=\"2\",d=\"[1,{\"e\":null}]\",g=\"true\"");
+        "job=\"fluent-bit\" | 1000000002 | {\"k\":{}} | b_c=\"2\",d=\"[1,{\"e\":null}]\",g=\"true\",a=\"mine\"");
 }
 
 /* ---- tenants --------------------------------------------------------------------------------------------------- */
@@ -387,7 +387,7 @@ static void test_groups_and_their_records_carry_otel_metadata(void **state)
     assert_int_equal(d.count.records, 4);
     assert_int_equal(d.count.skipped, 0);
     desk_send(&d);
-    ASSERT_ARRIVED(&d, "job=\"fluent-bit\" | 1000000000 | {\"log\":\"x\"} | " OTLP_RECORD "," OTLP_GROUP,
+    ASSERT_ARRIVED(&d, "job=\"fluent-bit\" | 1000000000 | {\"log\":\"x\"} | " OTLP_GROUP "," OTLP_RECORD,
                    "job=\"fluent-bit\" | 2000000000 | {\"log\":\"y\"} | " OTLP_GROUP,
                    "job=\"fluent-bit\" | 3000000000 | {\"log\":\"x\"} | " OTLP_RECORD,
                    "job=\"fluent-bit\" | 4000000000 | {\"log\":\"z\"}");

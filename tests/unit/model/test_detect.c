@@ -84,20 +84,30 @@ static void test_level_is_what_the_server_would_find(void **state)
         {NONE, NONE, "{\"level\":\"ERROR\",\"msg\":\"x\"}", "error"},
         {NONE, NONE, " {\"msg\":\"level\",\"a\":1,\"lvl\" : \"dbg\"} ", "debug"},
         {NONE, NONE, "{\"log\":{\"level\":\"warn\"},\"x\":{}}", "warn"},
-        {NONE, NONE, "{\"a\":{\"b\":{\"level\":\"warn\"}}}", ""},                    /* too deep */
+        {NONE, NONE, "{\"a\":{\"b\":{\"level\":\"warn\"}}}", "warn"}, /* too deep for a key: a word */
+        {NONE, NONE, "{\"a\":{\"b\":{\"level\":\"wrn\"}}}", "unknown"},
         {NONE, NONE, "{\"a\":[{\"level\":\"warn\"}],\"level\":\"fatal\"}", "fatal"}, /* arrays are passed over */
         {NONE, NONE, "{\"level\":3,\"severity\":\"trace\"}", "trace"},
-        {NONE, NONE, "{\"level\":\"odd\"}", ""}, /* the server's to guess */
-        {NONE, NONE, "{\"level\":\"info", ""},
+        {NONE, NONE, "{\"level\":\"odd\"}", "unknown"},
+        {NONE, NONE, "{\"level\":\"odd\",\"msg\":\"an ERR, no info\"}", "error"}, /* by its words */
+        {NONE, NONE, "{\"level\":\"info", "info"},
+        {NONE, NONE, "{\"x\":nul,\"lvl\":\"dbg\"}", "unknown"}, /* where the JSON breaks the search ends */
+        {NONE, NONE, "{\"l\\u0076l\":\"dbg\"}", "debug"},
+        {NONE, NONE, "{\"l\\vl\":1,\"lvl\":\"dbg\"}", "unknown"},
         {NONE, NONE, "{\"q\\\"level\":\"info\",\"log.level\":\"debug\"}", "debug"},
         {NONE, NONE, "ts=1 level=warn msg=\"a level=error b\"", "warn"},
         {NONE, NONE, "ts=1 severity=error LEVEL=inf", "info"}, /* level stands before severity in Loki's list */
         {NONE, NONE, "msg=\"x\" lvl=\"Fatal\"", "fatal"},
-        {NONE, NONE, "a plain line: level info", ""},
-        {NONE, NONE, "x=1 level", ""},
-        {NONE, NONE, "=", ""},
-        {NONE, NONE, "level=", ""},
-        {NONE, NONE, "", ""},
+        {NONE, NONE, "a plain line: level info", "info"},
+        {NONE, NONE, "an errand, errors, misc:error, error-free", "unknown"},
+        {NONE, NONE, "[Warning] error", "warn"},
+        {NONE, NONE, "x=1 \"y level=dbg", "unknown"}, /* logfmt ends at a quote in a key */
+        {NONE, NONE, "level=\"d\\u0062g\"", "debug"},
+        {NONE, NONE, "level=odd lvl=dbg", "unknown"},
+        {NONE, NONE, "x=1 level", "unknown"},
+        {NONE, NONE, "=", "unknown"},
+        {NONE, NONE, "level=", "unknown"},
+        {NONE, NONE, "", "unknown"},
     };
     struct label_scratch labels = {0}, metadata = {0};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -181,12 +191,39 @@ static void test_metadata_names_with_a_fence_keep_it(void **state)
 {
     (void)state;
     const gcw_label in[] = {GCW_LABEL("__x__", "1"), GCW_LABEL("__a.b__", "2"), GCW_LABEL("____", "3"),
-                            GCW_LABEL("__y", "4")};
+                            GCW_LABEL("__y", "4"),   GCW_LABEL("___z__", "5"),  GCW_LABEL("__-q..__", "6")};
     struct label_scratch s = {0};
     bool changed;
     assert_int_equal(metadata_block(LABELS_SANITISE, NULL, in, ARRAY_LEN(in), &s, &changed, NULL), GCW_OK);
-    assert_string_equal(shown(buf_view(&s.block)), "__x__=1,__a_b__=2,_y=4");
+    assert_string_equal(shown(buf_view(&s.block)), "__x__=1,__a_b__=2,_y=4,___z__=5,___q___=6");
     assert_int_equal(metadata_block(LABELS_REJECT, NULL, in, 1, &s, &changed, NULL), GCW_OK);
+    label_scratch_free(&s);
+}
+
+static void test_of_metadata_with_one_name_the_server_s_choice_stays(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pairs[8]; /* name, value, ... */
+        const char *want;
+    } rows[] = {
+        {{"a", "1", "a", "2"}, "a=2"},
+        {{"a.b", "1", "a_b", "2"}, "a_b=1"}, /* what was mended wins over what came so */
+        {{"a_b", "1", "a.b", "2"}, "a_b=2"},
+        {{"a-b", "1", "a.b", "2", "a_b", "3"}, "a_b=2"},
+        {{"a.b", "1", "x", "y", "a_b", "2\xff"}, "x=y,a_b=2 "}, /* by its value, too */
+    };
+    struct label_scratch s = {0};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        gcw_label pairs[4];
+        size_t n = 0;
+        bool changed;
+        for (; n < 4 && rows[i].pairs[2 * n]; n++)
+            pairs[n] = (gcw_label)GCW_LABEL(rows[i].pairs[2 * n], rows[i].pairs[2 * n + 1]);
+        assert_int_equal(metadata_block(LABELS_SANITISE, NULL, pairs, n, &s, &changed, NULL), GCW_OK);
+        assert_string_equal(shown(buf_view(&s.block)), rows[i].want);
+        assert_true(changed);
+    }
     label_scratch_free(&s);
 }
 
@@ -235,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_stream_labels_never_hold_the_replacement_character),
         cmocka_unit_test(test_metadata_values_are_what_the_server_makes_of_them),
         cmocka_unit_test(test_metadata_names_with_a_fence_keep_it),
+        cmocka_unit_test(test_of_metadata_with_one_name_the_server_s_choice_stays),
         cmocka_unit_test(test_metadata_of_ours_goes_first_and_fits_in_the_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

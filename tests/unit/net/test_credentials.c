@@ -68,8 +68,8 @@ static void replace(struct world *w, const char *content)
 
 static struct credentials *try_open(struct world *w, const char *token, const char *path, gcw_error *err)
 {
-    const struct net_config c = {.token = token, .token_file = path, .token_check_ms = 1000};
-    return credentials_new(&c, &w->logger, err);
+    const struct secret_source from = {"token_file", path, token, false, 1000};
+    return credentials_new(&from, &w->logger, err);
 }
 
 static struct credentials *open_file(struct world *w)

@@ -76,6 +76,8 @@ static void test_record_and_trailer_read_back_and_every_flipped_bit_is_seen(void
                                      .sealed_unix_ms = 6,
                                      .records = 7,
                                      .metadata = 8,
+                                     .exemplars = 12,
+                                     .histograms = 13,
                                      .raw_len = 9,
                                      .len = 10,
                                      .body_crc = 11,
@@ -86,6 +88,9 @@ static void test_record_and_trailer_read_back_and_every_flipped_bit_is_seen(void
     assert_true(segment_record_get(block, sizeof block, &back));
     assert_int_equal(back.first_time, -4);
     assert_int_equal(back.encoding, 2);
+    assert_int_equal(back.metadata, 8);
+    assert_int_equal(back.exemplars, 12);
+    assert_int_equal(back.histograms, 13);
     assert_int_equal(back.size, segment_record_size(10));
     for (size_t bit = 0; bit < 8 * sizeof block; bit++) {
         block[bit / 8] ^= (uint8_t)(1u << bit % 8);

@@ -190,6 +190,25 @@ static void test_entries_outside_the_window_are_sent_unless_asked(void **state)
     host_free(&h);
 }
 
+/* ---- order of streams -------------------------------------------------------------------------------------------- */
+
+static void test_the_largest_stream_of_a_push_comes_last(void **state)
+{
+    (void)state;
+    static struct seen s;
+    struct host h;
+    host_open(&h, (const char *const[]){"logs_lanes", "1", NULL});
+    for (const char *line = "abbcabaa"; *line; line++) /* each letter a stream of its own */
+        assert_int_equal(gcw_entry_append(host_stream(&h, (char[]){*line, 0}), line, 1, 1, NULL, 0, NULL), GCW_OK);
+    assert_int_equal(gcw_writer_flush(h.w, WAIT_MS), GCW_OK);
+    receiver_stop(h.receiver);
+    s.n = 0;
+    receiver_each(h.receiver, GCW_LOGS, see, &s);
+    s.line[s.n] = 0;
+    assert_string_equal(s.line, "bbbcaaaa");
+    host_free(&h);
+}
+
 /* ---- what the server would find --------------------------------------------------------------------------------- */
 
 static void check_found(void *user, const struct request *q, const struct taken *t)
@@ -200,7 +219,7 @@ static void check_found(void *user, const struct request *q, const struct taken 
     if (strcmp(t->line, "level=warn") == 0)
         assert_string_equal(t->extra, "k=\"v\",detected_level=\"warn\"");
     else
-        assert_string_equal(t->extra, "");
+        assert_string_equal(t->extra, "detected_level=\"unknown\"");
 }
 
 static void test_service_and_level_are_set_when_asked(void **state)
@@ -231,6 +250,7 @@ int main(void)
         cmocka_unit_test(test_entries_outside_the_window_are_dropped_and_counted),
         cmocka_unit_test(test_entries_outside_the_window_are_restamped_and_say_so),
         cmocka_unit_test(test_entries_outside_the_window_are_sent_unless_asked),
+        cmocka_unit_test(test_the_largest_stream_of_a_push_comes_last),
         cmocka_unit_test(test_service_and_level_are_set_when_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
