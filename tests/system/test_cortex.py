@@ -129,8 +129,8 @@ remote_write:{write}
         for protocol in PROTOCOLS:
             self.start(GCW, "push", "metrics", "--url", self.url, "--tenant", "scraped-gcw-" + protocol, "--set", f"metrics_protocol={protocol}", "--set",
                        "metrics_batch_age=200ms", "--scrape", f"fixed={exporter.url}", "--interval", "1s")
-        wait_for("a scrape by each", lambda: len(exporter.seen) >= 6)
-        now = int(time.time()) + 10  # Prometheus passes on what is newer than its start
+        wait_for("scrapes by each", lambda: {"Prometheus", "gcw"} <= {s["User-Agent"].partition("/")[0] for s in exporter.seen}, 60)
+        now = int(time.time()) + 120  # Prometheus passes on what is newer than its start
         exporter.page = "".join((
             "# TYPE fixed gauge\n# HELP fixed As it was.\n", *(f'fixed{{n="{n}",q="a \\"b\\" \\\\ é"}} {n / 7} {now}.{n:03}\n' for n in range(200)),
             "# TYPE jobs counter\n", f'jobs_total 17 {now} # {{trace_id="abc"}} 1 {now}\n',
