@@ -224,13 +224,15 @@ bench: ## measure beside the peers: table, JSON and SVG below build/bench
 now-test: all unit-bins bench-bins asan tsan clang fuzz-build sim-build
 	tests/run all
 
-.PHONY: test-unit test-system valgrind
+.PHONY: test-unit test-system valgrind peers
 test-unit: unit-bins ## unit tests of the plain build
 	tests/run unit
 test-system: all ## tests against real servers
 	tests/run system
 valgrind: unit-bins ## unit tests under valgrind
 	tests/run valgrind
+peers: all ## scrape awkward targets beside Prometheus 3 and vmagent, compare what each forwards
+	$(PYTHON) -B tests/system/peers_scrape.py
 
 # ---- documentation ---------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,11 @@ import threading
 import time
 
 
+class Listener(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256  # many targets are asked at once
+
+
 class Server:
     def __init__(self, handler):
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -21,8 +26,7 @@ class Server:
 
             do_POST = do_GET
 
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
+        self.http = Listener(("127.0.0.1", 0), Handler)
         self.http.handle_error = lambda *args: None  # the other side has gone: that is what some tests are about
         self.lock = threading.Lock()
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True)
