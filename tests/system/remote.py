@@ -105,7 +105,7 @@ class Sink(Server):
         if status < 300 and V2 in request.headers.get("Content-Type", ""):
             series, _ = read_rw2(body)
             headers = [*headers, *((f"X-Prometheus-Remote-Write-{what}-Written", str(n)) for what, n in (
-                ("Samples", sum(len(s.samples) for s in series)), ("Histograms", 0), ("Exemplars", sum(len(s.exemplars) for s in series))))]
+                ("Samples", sum(len(s.samples) for s in series)), ("Histograms", sum(len(s.histograms) for s in series)), ("Exemplars", sum(len(s.exemplars) for s in series))))]
         answer(request, status, text, headers)
 
 
@@ -171,7 +171,7 @@ def fields(data):
 
 V2 = "proto=io.prometheus.write.v2.Request"
 # [(name, value)], [(bits, ms)]; in 2.0 the rest
-Series = collections.namedtuple("Series", "labels samples refs starts exemplars metadata", defaults=((), (), (), None))
+Series = collections.namedtuple("Series", "labels samples refs starts exemplars metadata histograms", defaults=((), (), (), None, ()))
 Metadata = collections.namedtuple("Metadata", "type family help unit")
 STALE = 0x7FF0000000000002
 
@@ -218,14 +218,14 @@ def symbols_of(body):
 
 
 def read_rw2(body):
-    """Series, and the metadata they carry, of a Request of remote write 2.0 without histograms."""
+    """Series, and the metadata they carry, of a Request of remote write 2.0; of a histogram the fields as they stand there."""
     symbols, series, metadata = symbols_of(body), [], []
     for number, value in fields(unsnappy(body)):
         if number not in (4, 5):
             raise ValueError(f"Request field {number}: not in remote write 2.0")
         if number == 4:
             continue
-        refs, samples, starts, exemplars, meta = [], [], [], [], None
+        refs, samples, starts, exemplars, meta, histograms = [], [], [], [], None, []
         for inner, message in fields(value):
             if inner == 1:
                 refs += packed(message)
@@ -233,6 +233,8 @@ def read_rw2(body):
                 s = dict(fields(message))
                 samples.append((struct.unpack("<Q", s.get(1, bytes(8)))[0], signed(s.get(2, 0))))
                 starts.append(signed(s.get(3, 0)))
+            elif inner == 3:
+                histograms.append(list(fields(message)))
             elif inner == 4:
                 exemplars.append(dict(fields(message)))
             elif inner == 5:
@@ -241,7 +243,7 @@ def read_rw2(body):
             else:
                 raise ValueError(f"TimeSeries field {inner}: not expected here")
         labels = [(symbols[a], symbols[b]) for a, b in zip(refs[::2], refs[1::2])]
-        series.append(Series(labels, samples, refs, starts, exemplars, meta))
+        series.append(Series(labels, samples, refs, starts, exemplars, meta, histograms))
         if meta and meta[0]:
             metadata.append(Metadata(meta[0], dict(labels)["__name__"], symbols[meta[1]], symbols[meta[2]]))
     return series, metadata
