@@ -53,8 +53,9 @@ const struct cli_command cli_commands[] = {
         "Checks the configuration, then sends each receiver that is configured one push without records, signed as the "
         "writer would, and says what came of it: whether the URL takes pushes, whether tenant and token belong "
         "together, "
-        "whether the token has the scope; and what to look at when not. Nothing is stored. Exit code 0 when every "
-        "receiver said yes, 1 when one did not, 2 when the configuration is wrong.",
+        "whether the token has the scope; which remote write it is to be, by metrics_protocol; and what to look at "
+        "when not. Nothing is stored. Exit code 0 when every receiver said yes, 1 when one did not, 2 when the "
+        "configuration is wrong.",
         "gcw check -c /etc/gcw.conf\n"
         "gcw check --logs-url https://logs-prod-006.grafana.net --logs-tenant 654321 --token-file token",
         check_options,

@@ -54,6 +54,9 @@ ingester: {{lifecycler: {{min_ready_duration: 0s}}}}
         self.server(", discover_service_name: [], discover_log_levels: false")
         lines = corpus(10000)
         for encoding in ENCODINGS:
+            run = self.gcw("check", "--logs-url", self.base, "--set", f"logs_encoding={encoding}")
+            self.assertEqual(run.returncode, 0, run.stdout)
+            self.assertEqual(self.read('{job=~".+"}'), [])
             self.push(encoding, lines)
             got = self.read(f'{{form="{encoding}"}}')
             self.assertEqual([r[2] for r in got], [l[:262144].decode("utf-8", "replace") for l in lines])

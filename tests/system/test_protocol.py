@@ -102,7 +102,7 @@ class Points(Case):
     def prometheus(self, binary, *args):
         port = free_port()
         (self.dir / "prometheus.yml").write_text("global: {}\n")
-        self.start(binary, f"--config.file={self.dir}/prometheus.yml", f"--storage.tsdb.path={self.dir}/data",
+        self.start(binary, f"--config.file={self.dir}/prometheus.yml", f"--storage.tsdb.path={self.dir}/data{port}",
                    f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver",
                    "--enable-feature=exemplar-storage,native-histograms", *args)
         self.base = f"http://127.0.0.1:{port}"
@@ -139,6 +139,27 @@ class Points(Case):
             for bound, wanted in ((low, want[0]), (high, want[1])):
                 self.assertTrue(bound == wanted or math.isclose(bound, wanted, rel_tol=1e-12), (name, bound, wanted))
 
+    def check_says(self, url, *ends):
+        """What `gcw check` says with each metrics_protocol; nothing is stored. None = no."""
+        for protocol, end in zip(("auto", "1.0", "2.0"), ends):
+            run = self.gcw("check", "--metrics-url", url, "-s", f"metrics_protocol={protocol}")
+            self.assertEqual(run.returncode, 1 if end is None else 0, run.stdout)
+            self.assertIn(end or "set metrics_protocol to auto or 1.0", run.stdout.decode())
+
+    def test_check_knows_what_real_receivers_speak_and_stores_nothing(self):
+        one, two = "remote write 1.0\n", "remote write 2.0\n"
+        fallen = "remote write 1.0 (the receiver does not take 2.0: HTTP 204 without its counts)\n"
+        with self.subTest("prometheus"):
+            self.check_says(self.prometheus(need("prometheus")), fallen, one, None)
+            self.assertEqual(get_json(self.base + "/api/v1/labels")["data"], [])
+        with self.subTest("prometheus3"):
+            self.check_says(self.prometheus(need("prometheus3")), two, one, two)
+            self.assertEqual(get_json(self.base + "/api/v1/labels")["data"], [])
+        with self.subTest("victoria-metrics"):
+            self.check_says(self.victoria_metrics(), fallen, one, None)
+            get(self.base + "/internal/force_flush")
+            self.assertEqual(get_json(self.base + "/api/v1/labels")["data"], [])
+
     def test_prometheus_3_gives_back_what_it_was_sent_in_2(self):
         s, said = self.points(self.prometheus(need("prometheus3")), "auto")
         self.assertEqual((s["delivered"], s["rejected"], s["requests"]), (7, 0, 1), said)
@@ -166,16 +187,20 @@ class Points(Case):
         self.assertEqual((s["delivered"], s["rejected"]), (51, 2), run.stderr)
         self.assertEqual(len(self.query('{__name__=~"b|c"}')), 51)
 
-    def test_victoria_metrics_loses_no_sample(self):
+    def victoria_metrics(self, *args):
         binary, port = need("victoria-metrics"), free_port()
-        self.start(binary, f"-storageDataPath={self.dir}/vm", f"-httpListenAddr=127.0.0.1:{port}", "-search.latencyOffset=0s")
-        base = f"http://127.0.0.1:{port}"
-        wait_for("victoria-metrics", lambda: get(base + "/health"))
+        self.start(binary, f"-storageDataPath={self.dir}/vm", f"-httpListenAddr=127.0.0.1:{port}", "-search.latencyOffset=0s", *args)
+        self.base = f"http://127.0.0.1:{port}"
+        wait_for("victoria-metrics", lambda: get(self.base + "/health"))
+        return self.base + "/api/v1/write"
+
+    def test_victoria_metrics_loses_no_sample(self):
+        url = self.victoria_metrics()
         text = b"".join(b'vm{n="%d"} %d %d\n' % (n, n, NOW) for n in range(500))
-        run = self.gcw("push", "metrics", "-u", base + "/api/v1/write", "--summary", "json", stdin=text)
+        run = self.gcw("push", "metrics", "-u", url, "--summary", "json", stdin=text)
         self.assertEqual((run.returncode, summary(run)["delivered"]), (0, 500), run.stderr)
-        get(base + "/internal/force_flush")
-        rows = get(base + "/api/v1/export?match[]=vm").splitlines()
+        get(self.base + "/internal/force_flush")
+        rows = get(self.base + "/api/v1/export?match[]=vm").splitlines()
         self.assertEqual({(r["metric"]["n"], r["values"][0]) for r in map(json.loads, rows)}, {(str(n), n) for n in range(500)})
 
 
