@@ -130,6 +130,7 @@ static bool report(const struct endpoint *e, const struct attempt *t, const stru
                                                 [PROTOCOL_LOKI_PROTO] = "protobuf"};
     const struct answer *a = &t->answer;
     bool good = t->verdict.action == ACTION_DELIVERED;
+    ENSURE(t->verdict.row); /* there is one for every answer */
     const char *reason = t->verdict.row->reason, *advice = t->verdict.row->check;
     printf("%-8s %s%s%s: ", gcw_signal_name(e->signal), e->url, *e->tenant ? " tenant " : "", e->tenant);
     if (good)

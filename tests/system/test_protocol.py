@@ -27,8 +27,8 @@ class Points(Case):
         subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{self.dir}", str(ROOT / "tests/system/points.c"), "-o",
                         str(self.program), str(ROOT / "build/libgcw.a"), *libs, *deflate], check=True)
 
-    def points(self, url, protocol, code=0):
-        run = subprocess.run([self.program, url, protocol, str(NOW)], capture_output=True, env=clean_env(), timeout=60)
+    def points(self, url, protocol, code=0, now=NOW):
+        run = subprocess.run([self.program, url, protocol, str(now)], capture_output=True, env=clean_env(), timeout=60)
         self.assertEqual(run.returncode, code, run.stderr.decode())
         return json.loads(run.stdout), run.stderr.decode()
 
@@ -38,14 +38,21 @@ class Points(Case):
                                    ("pt_ended", "3ff0000000000000", NOW - 1000, None),
                                    ("pt_ended", "7ff0000000000002", NOW, None),
                                    ("pt_minus_zero", "8000000000000000", NOW, None)])
+        self.check_exemplar(NOW)
+        self.check_histograms(two, NOW - 60000 if two else None)
+        self.check_metadata({r["family"]: (r["metric_type"], r["help"], r["unit"]) for r in self.records("metadata")}, two)
+
+    def check_exemplar(self, now):
         exemplar, = self.records("exemplar")
         self.assertEqual((exemplar["labels"], exemplar["exemplar"], exemplar["value"], exemplar["time_ms"]),
-                         (labels("pt_counter_total"), TRACE, "2.5", NOW - 1000))
+                         (labels("pt_counter_total"), TRACE, "2.5", now - 1000))
+
+    def check_histograms(self, two, start_ms):
         got = {r["labels"]["__name__"]: r for r in self.records("histogram")}
-        self.assertEqual(list(got), ["pt_int", "pt_float"] + (["pt_custom"] if two else []))
+        self.assertEqual(set(got), {"pt_int", "pt_float"} | ({"pt_custom"} if two else set()))
         h = got["pt_int"]
         self.assertEqual((h["schema"], h["count"], h["sum"], h["zero_count"], h["zero_threshold"], h["positive"], h["negative"], h.get("start_ms")),
-                         (3, "22", "18.4", "7", "0.001", [[-1, "2"], [0, "1"], [4, "3"]], [[2, "4"], [3, "5"]], NOW - 60000 if two else None))
+                         (3, "22", "18.4", "7", "0.001", [[-1, "2"], [0, "1"], [4, "3"]], [[2, "4"], [3, "5"]], start_ms))
         h = got["pt_float"]
         self.assertEqual((h["float"], h["count"], h["sum"], h["zero_count"], h["reset_hint"], h["positive"]),
                          (True, "4.75", "-1.5", "1", 3, [[-1, "0.5"], [0, "1.25"], [4, "2"]]))
@@ -53,9 +60,13 @@ class Points(Case):
             h = got["pt_custom"]
             self.assertEqual((h["schema"], h["count"], h["positive"], h["custom_values"]),
                              (-53, "5", [[0, "1"], [1, "2"], [2, "2"]], ["1", "2"]))
-        meta = {r["family"]: (r["metric_type"], r["help"]) for r in self.records("metadata")}
-        self.assertEqual({"pt_counter_total", "pt_int", "pt_float"} - set(meta), set())
-        self.assertEqual(meta["pt_counter_total"], ("counter", "One of a kind."))
+
+    def check_metadata(self, got, two):
+        types = dict(pt_counter_total="counter", pt_ended="gauge", pt_minus_zero="gauge", pt_int="histogram", pt_float="gaugehistogram")
+        if two:
+            types["pt_custom"] = "histogram"
+        got.pop(None if two else "pt_custom", None)  # 1.0 cannot say this one, but may describe it
+        self.assertEqual(got, {family: (kind, "One of a kind.", "points") for family, kind in types.items()})
 
     def test_all_that_can_be_said_arrives_whatever_the_receiver_speaks(self):
         for kind in KINDS:
@@ -99,9 +110,9 @@ class Points(Case):
 
     # ---- real receivers
 
-    def prometheus(self, binary, *args):
+    def prometheus(self, binary, *args, config="global: {}\n"):
         port = free_port()
-        (self.dir / "prometheus.yml").write_text("global: {}\n")
+        (self.dir / "prometheus.yml").write_text(config)
         self.start(binary, f"--config.file={self.dir}/prometheus.yml", f"--storage.tsdb.path={self.dir}/data{port}",
                    f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver",
                    "--enable-feature=exemplar-storage,native-histograms", *args)
@@ -170,6 +181,42 @@ class Points(Case):
         self.assertEqual((s["delivered"], s["rejected"], s["requests"]), (6, 1, 1), said)
         self.check_prometheus(False)
 
+    def test_prometheus_3_forwards_metadata_exemplars_and_histograms_as_it_was_sent_them(self):
+        """Its API has metadata of scraped targets alone; its own remote write tells what else it has kept. It puts exemplars into entries
+        without a sample, which 2.0 does not allow: they are read from 1.0."""
+        two = self.receive() + "/api/v1/push"
+        exemplars = self.dir / "exemplars.ndjson"
+        one = self.receive("--limit", "metrics_strict=0", "--out", exemplars) + "/api/v1/push"
+        more = "send_exemplars: true, send_native_histograms: true, queue_config: {batch_send_deadline: 100ms}"
+        url = self.prometheus(need("prometheus3"), config=f"""
+remote_write:
+- {{url: "{two}", protobuf_message: io.prometheus.write.v2.Request, {more}}}
+- {{url: "{one}", {more}}}
+""")
+        now = int(time.time() * 1000) + 60_000  # what is older than its start is not forwarded
+        s, said = self.points(url, "auto", now=now)
+        self.assertEqual((s["delivered"], s["rejected"], s["requests"]), (7, 0, 1), said)
+        wait_for("the points", lambda: len(self.records("sample")) == 4 and len(self.records("histogram")) == 3)
+        self.check_metadata({r["family"]: (r["metric_type"], r["help"], r["unit"]) for r in self.records("metadata")}, True)
+        self.check_histograms(True, None)
+        self.accepted = exemplars
+        wait_for("the exemplar", lambda: self.records("exemplar"))
+        self.check_exemplar(now)
+
+    def test_victoria_metrics_gives_back_metadata(self):
+        binary = need("victoria-metrics")
+        if b"-enableMetadata" not in subprocess.run([binary, "-help"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60).stdout:
+            print(f"SKIPPED: {binary} is older than metadata")
+            self.skipTest("an older victoria-metrics")
+        for protocol in ("auto", "1.0"):
+            with self.subTest(protocol=protocol):
+                s, said = self.points(self.victoria_metrics("-enableMetadata"), protocol)
+                self.assertEqual((s["delivered"], s["rejected"]), (6, 1), said)
+                got = {family: [(m["type"].replace(" ", ""), m["help"], m["unit"]) for m in all_of_it]
+                       for family, all_of_it in get_json(self.base + "/api/v1/metadata")["data"].items()}
+                self.assertEqual({len(m) for m in got.values()}, {1})
+                self.check_metadata({family: m for family, (m,) in got.items()}, False)
+
     def test_prometheus_2_42_loses_nothing_of_what_1_can_say(self):
         s, said = self.points(self.prometheus(need("prometheus")), "auto")
         self.assertEqual((s["delivered"], s["rejected"]), (6, 1), said)
@@ -189,7 +236,7 @@ class Points(Case):
 
     def victoria_metrics(self, *args):
         binary, port = need("victoria-metrics"), free_port()
-        self.start(binary, f"-storageDataPath={self.dir}/vm", f"-httpListenAddr=127.0.0.1:{port}", "-search.latencyOffset=0s", *args)
+        self.start(binary, f"-storageDataPath={self.dir}/vm{port}", f"-httpListenAddr=127.0.0.1:{port}", "-search.latencyOffset=0s", *args)
         self.base = f"http://127.0.0.1:{port}"
         wait_for("victoria-metrics", lambda: get(self.base + "/health"))
         return self.base + "/api/v1/write"
