@@ -116,6 +116,8 @@ bool rw2_begin(struct rw2 *e, struct families *families, const void *owner)
     e->meta = NULL;
     e->described = 0;
     e->nomem = false;
+    if (families)
+        families_let_go(families);
     e->families = families;
     e->owner = owner;
     return buf_append(&e->table, "\x22\x00", 2); /* symbols[0] is "" */

@@ -39,6 +39,7 @@ struct gcw_config {
     int logs_window_policy;                        /* enum window_policy */
     int metrics_protocol;                          /* enum metrics_protocol */
     uint64_t compression_level;
+    uint64_t metrics_metadata_interval_ms;
     bool metrics_metadata, metrics_native_histograms, metrics_exemplars;
 
     uint64_t memory_limit;

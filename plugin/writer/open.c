@@ -151,7 +151,7 @@ static bool front_open(gcw_writer *w)
     atomic_store(&w->budget.used, largest + sealed_bound(largest)); /* the encoder's scratch */
     const struct batcher_ops ops = {w, chunk_memory_take, chunk_memory_give};
     w->batcher = batcher_new(&bc, &ops);
-    w->families = families_new();
+    w->families = families_new(c->metrics_metadata_interval_ms);
     for (int i = 0; w->batcher && i < GCW_SIGNALS; i++)
         if (*c->signal[i].url && !(w->home[i] = batcher_destination(w->batcher, (gcw_signal)i, c->signal[i].tenant)))
             return false;
@@ -230,6 +230,7 @@ static void writer_free(gcw_writer *w)
     transport_free(w->transport);
     sealer_free(w->sealer);
     families_free(w->families);
+    buf_free(&w->family_text);
     for (int i = 0; i < GCW_SIGNALS; i++) {
         intern_table_free(w->table[i]);
         guard_free(w->guard[i]);

@@ -63,7 +63,7 @@ static void labels_random(struct buf *block, uint32_t number)
 
 static void bench_open(struct bench *b)
 {
-    *b = (struct bench){.guard = guard_new(1000000, UINT64_MAX), .families = families_new(), .rw2 = rw2_new()};
+    *b = (struct bench){.guard = guard_new(1000000, UINT64_MAX), .families = families_new(1), .rw2 = rw2_new()};
     b->table = intern_table_new(b->guard, 7, NULL);
     intern_table_symbols(b->table);
     for (uint32_t i = 0; i < SERIES; i++) {
@@ -273,11 +273,11 @@ static void test_series_that_were_forgotten_leave_no_text_behind(void **unused)
 
 static void describe(struct bench *b)
 {
-    families_update(b->families, &b->owner, GCW_TYPE_COUNTER, view_of("m1_total"), view_of("Help of one."),
-                    view_of(""));
-    families_update(b->families, &b->owner, GCW_TYPE_COUNTER, view_of("m2"), view_of("Help of two."), view_of("s"));
-    families_update(b->families, &b->owner, GCW_TYPE_HISTOGRAM, view_of("m3"), view_of("no counter"), view_of(""));
-    families_update(b->families, NULL, GCW_TYPE_GAUGE, view_of("m4_total"), view_of("another's"), view_of(""));
+    families_update(b->families, &b->owner, GCW_TYPE_COUNTER, view_of("m1_total"), view_of("Help of one."), view_of(""),
+                    1);
+    families_update(b->families, &b->owner, GCW_TYPE_COUNTER, view_of("m2"), view_of("Help of two."), view_of("s"), 1);
+    families_update(b->families, &b->owner, GCW_TYPE_HISTOGRAM, view_of("m3"), view_of("no counter"), view_of(""), 1);
+    families_update(b->families, NULL, GCW_TYPE_GAUGE, view_of("m4_total"), view_of("another's"), view_of(""), 1);
 }
 
 static void test_metadata_goes_with_every_series_of_a_family(void **unused)

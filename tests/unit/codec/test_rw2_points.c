@@ -88,12 +88,13 @@ static void test_counter_with_start_time_exemplar_and_metadata(void **unused)
 {
     (void)unused;
     const gcw_label labels[] = {GCW_LABEL("__name__", "http_requests_total"), GCW_LABEL("job", "a")};
-    struct families *families = families_new();
+    struct families *families = families_new(1);
     struct buf raw = {0}, exemplars = {0};
     struct point p = {.time_ms = T, .start_ms = T - 3600000};
     double v = 42;
     memcpy(&p.value_bits, &v, 8);
-    families_update(families, NULL, GCW_TYPE_COUNTER, view_of("http_requests_total"), view_of("Total."), view_of(""));
+    families_update(families, NULL, GCW_TYPE_COUNTER, view_of("http_requests_total"), view_of("Total."), view_of(""),
+                    1);
     exemplar_add(&exemplars, "trace_id", "abc", 2.5, T - 1000);
     p.exemplars = buf_view(&exemplars);
     request_of_one(&raw, labels, 2, families, &p);
@@ -128,10 +129,10 @@ static void test_integer_histogram(void **unused)
     const uint64_t counts[] = {2, 1, 3};
     const gcw_histogram h = {
         .schema = 3, .count = 6, .sum = 18.4, .zero_threshold = 0.001, .positive = {spans, 2, counts, NULL, 3}};
-    struct families *families = families_new();
+    struct families *families = families_new(1);
     struct buf raw = {0}, fields = {0}, bounds = {0};
     struct point p = {.time_ms = T};
-    families_update(families, NULL, GCW_TYPE_HISTOGRAM, view_of("lat"), view_of(""), view_of(""));
+    families_update(families, NULL, GCW_TYPE_HISTOGRAM, view_of("lat"), view_of(""), view_of(""), 1);
     histogram_of(&fields, &bounds, &h, &p);
     request_of_one(&raw, labels, 1, families, &p);
     assert_hex(&raw, "220022085f5f6e616d655f5f22036c6174"
@@ -160,10 +161,10 @@ static void test_custom_buckets(void **unused)
                              .positive = {spans, 1, counts, NULL, 3},
                              .custom_bounds = custom,
                              .custom_bound_count = 2};
-    struct families *families = families_new();
+    struct families *families = families_new(1);
     struct buf raw = {0}, fields = {0}, bounds = {0};
     struct point p = {.time_ms = T};
-    families_update(families, NULL, GCW_TYPE_HISTOGRAM, view_of("lat"), view_of(""), view_of(""));
+    families_update(families, NULL, GCW_TYPE_HISTOGRAM, view_of("lat"), view_of(""), view_of(""), 1);
     histogram_of(&fields, &bounds, &h, &p);
     request_of_one(&raw, labels, 1, families, &p);
     assert_hex(&raw, "220022085f5f6e616d655f5f22036c6174"
