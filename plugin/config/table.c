@@ -235,6 +235,10 @@ const struct option_row option_rows[] = {
              "Largest delay, and the most a receiver's Retry-After is followed."),
     DURATION("park_probe", "1m", "100ms", "1d", 100, DAY, RETRY, park_probe_ms,
              "How often a route that waits for a person (credentials, URL) tries again."),
+    BOOL("metrics_split_rejected", "on", RETRY, metrics_split_rejected,
+         "Prometheus throws away the whole of a remote write 1.0 request for one sample that is out of order, too old, "
+         "or another value for a time it has. on: such a request is sent again in parts, so that the others arrive; "
+         "off: all of it ends as rejected."),
     DURATION("max_age", "0", "0", "365d", 0, 365 * DAY, RETRY, max_age_ms,
              "Age at which a request that could not be delivered expires; 0 = never."),
 

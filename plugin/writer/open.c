@@ -189,6 +189,7 @@ static gcw_status back_open(gcw_writer *w, gcw_error *err)
         .spill_after_ms = c->queue_mode == QUEUE_SPILL ? c->queue_spill_after_ms : 0,
         .metrics_protocol = (enum metrics_protocol)c->metrics_protocol,
         .offer_ms = OFFER_MS,
+        .split_rejected = c->metrics_split_rejected,
     };
     const struct deliver_ops ops = {
         w, deliver_send, writer_part, writer_settle, writer_release, deliver_random, deliver_log};

@@ -75,7 +75,7 @@ class Sender(Case):
             exporter, sink, case = Exporter(cls.page), Sink(), cls("run")
             case.setUp()
             try:
-                case.send(exporter, sink, lambda: sink.requests, cls.args)
+                case.send(exporter, sink, lambda: sink.requests, (*cls.args, "--signal-timeout", "30s"))
             finally:
                 case.tearDown()
                 exporter.stop()

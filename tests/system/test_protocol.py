@@ -181,6 +181,39 @@ class Points(Case):
         self.assertEqual((s["delivered"], s["rejected"], s["requests"]), (6, 1, 1), said)
         self.check_prometheus(False)
 
+    def check_poison(self, binary):
+        """A 1.0 request with 999 good samples and one that Prometheus refuses, for which it throws away all of it."""
+        url = self.prometheus(binary)
+        one = ("-s", "metrics_protocol=1.0", "--summary", "json")
+        sample = lambda name, value, ms: b"%s %d %d\n" % (name, value, ms)
+        for case, ms in (("older", NOW - 1000), ("other", NOW), ("ancient", NOW - 36_000_000)):
+            with self.subTest(case):
+                name, good = b"%s_bad" % case.encode(), b"%s_good" % case.encode()
+                self.assertEqual(self.gcw("push", "metrics", "-u", url, *one, stdin=sample(name, 1, NOW)).returncode, 0)
+                text = b"".join(sample(b'%s{n="%d"}' % (good, n), n, NOW - 500) + sample(b'%s{n="%d"}' % (good, n), n + 1, NOW)
+                                if n != 250 else sample(name, 2, ms) for n in range(500))
+                run = self.gcw("push", "metrics", "-u", url, *one, stdin=text)
+                s = summary(run)
+                self.assertEqual((run.returncode, s["delivered"], s["rejected"]), (1, 998, 1), run.stderr)
+                self.assertLess(s["requests"], 25)
+                got = {r["metric"]["n"]: [v for _, v in r["values"]] for r in self.query(f"{case}_good[10s]")}
+                self.assertEqual(got, {str(n): [str(n), str(n + 1)] for n in range(500) if n != 250})
+                self.assertEqual([r["value"][1] for r in self.query(f"{case}_bad")], ["1"])
+        with self.subTest("all of it"):
+            run = self.gcw("push", "metrics", "-u", url, *one, stdin=b"".join(sample(b'all{n="%d"}' % n, n, NOW - 36_000_000) for n in range(1000)))
+            self.assertEqual((summary(run)["delivered"], summary(run)["rejected"]), (0, 1000))
+            self.assertLess(summary(run)["requests"], 80)
+        with self.subTest("off"):
+            run = self.gcw("push", "metrics", "-u", url, *one, "-s", "metrics_split_rejected=off",
+                           stdin=sample(b"off_good", 1, NOW) + sample(b"older_bad", 2, NOW - 1000))
+            self.assertEqual((summary(run)["delivered"], summary(run)["rejected"], summary(run)["requests"]), (0, 2, 1))
+
+    def test_prometheus_2_42_keeps_the_good_samples_of_a_request_with_a_bad_one(self):
+        self.check_poison(need("prometheus"))
+
+    def test_prometheus_3_keeps_the_good_samples_of_a_request_with_a_bad_one(self):
+        self.check_poison(need("prometheus3"))
+
     def test_prometheus_3_forwards_metadata_exemplars_and_histograms_as_it_was_sent_them(self):
         """Its API has metadata of scraped targets alone; its own remote write tells what else it has kept. It puts exemplars into entries
         without a sample, which 2.0 does not allow: they are read from 1.0."""

@@ -88,7 +88,8 @@ static void on_log(void *ctx, gcw_log_level level, const char *text)
 static struct world *world_new(uint64_t max_age_ms, unsigned in_flight)
 {
     struct world *w = calloc(1, sizeof *w);
-    const struct deliver_config c = {{500, 300000, 60000}, max_age_ms, in_flight, 0, METRICS_PROTOCOL_AUTO, 3600000};
+    const struct deliver_config c = {{500, 300000, 60000},  max_age_ms, in_flight, 0,
+                                     METRICS_PROTOCOL_AUTO, 3600000,    true};
     const struct deliver_ops ops = {w, on_send, on_part, on_settle, on_release, no_jitter, on_log};
     const struct queue_config qc = {.mode = QUEUE_MEMORY};
     const struct queue_ops qops = {.ctx = w};

@@ -86,7 +86,7 @@ static void on_log(void *ctx, gcw_log_level level, const char *text)
 static struct world *world_new(enum metrics_protocol protocol)
 {
     struct world *w = calloc(1, sizeof *w);
-    const struct deliver_config c = {{500, 300000, 60000}, 0, 8, 0, protocol, HOUR};
+    const struct deliver_config c = {{500, 300000, 60000}, 0, 8, 0, protocol, HOUR, true};
     const struct deliver_ops ops = {w, on_send, on_part, on_settle, on_release, no_jitter, on_log};
     const struct queue_config qc = {.mode = QUEUE_MEMORY};
     const struct queue_ops qops = {.ctx = w};
