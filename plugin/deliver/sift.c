@@ -14,11 +14,10 @@
 
 bool lane_sift(struct lane *l, const struct sealed *sent, uint32_t ended)
 {
-    bool whole = ended == 0 && !l->sifted;
-    if (sent->records <= 1 || l->unsliceable || (l->sift_spent == CREDIT && !whole))
+    bool whole = ended == 0 && !l->sifted, credit = l->sift_spent < CREDIT;
+    l->sift_spent += credit && !PLANTED(sift_without_end);
+    if (sent->records <= 1 || l->unsliceable || (!credit && !whole))
         return false;
-    if (l->sift_spent < CREDIT && !PLANTED(sift_without_end))
-        l->sift_spent++;
     l->sifted = true;
     l->refused_to = ended + l->span;
     l->span = MAX(l->span / 2, 1u);

@@ -163,7 +163,8 @@ static void on_release(void *world, struct sealed *s)
 {
     struct world *w = world;
     uint32_t id[BODY_RECORDS_MAX], count = 0;
-    poison_cost(w, s->route);
+    if (s->lanes > 0)
+        poison_cost(w, s->route);
     if (body_read(s, id, &count) && s->share_count > 0) {
         shares_end(w, s->shares, s->share_count, id[0]);
         s->share_count = 0;
@@ -198,6 +199,7 @@ static struct sealed *on_part(void *world, const struct sealed *s, struct part *
     out->tenant = s->tenant;
     out->batch_seq = s->batch_seq;
     out->protocol = part->protocol;
+    out->lanes = 0; /* which a request has not */
     if (memory_take(w, out->charge))
         return out;
     sealed_free(out);

@@ -120,6 +120,6 @@ bool body_read(const struct sealed *s, uint32_t *id, uint32_t *count); /* false 
 /* Remote write 1.0 has no words for these. */
 static inline bool record_unsayable(uint32_t id) { return id % 17 == 0; }
 /* In bad weather: here one, there a stretch of them. */
-static inline bool record_poison(uint32_t id) { return id % 29 == 5 || id / 64 % 6 == 3; }
+static inline bool record_poison(uint32_t id) { return id % 29 == 5 || id / 128 % 2 == 1; }
 
 #endif
