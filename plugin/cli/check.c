@@ -17,13 +17,10 @@ struct check {
 };
 
 static const struct cli_option check_rows[] = {
-    {"metrics-url", 0, "URL", "Destination", "where metrics go; a base URL gets the usual path"},
+    DESTINATION_OPTIONS,
     {"metrics-tenant", 0, "ID", "Destination", "tenant of metrics"},
-    {"logs-url", 0, "URL", "Destination", "where logs go"},
     {"logs-tenant", 0, "ID", "Destination", "tenant of logs"},
-    {"token-file", 0, "FILE", "Destination", "file that holds the access policy token; GCW_TOKEN also does"},
-    {"config", 'c', "FILE", "Configuration", "options as `key = value` lines, see gcw.conf(5); default: $GCW_CONFIG"},
-    {"set", 's', "KEY=VALUE", "Configuration", "one option of gcw.conf(5); wins over file and environment"},
+    CONFIGURATION_OPTIONS,
     {"timeout", 0, "DURATION", "Running", "how long to wait for each answer (default: request_timeout, 30s)"},
     {"verbose", 'v', NULL, "Running", "show the HTTP exchange, credentials blanked"},
 };
@@ -37,8 +34,10 @@ const struct cli_option *check_options(size_t *count)
 static int check_set(void *ctx, const struct cli_option *option, const char *arg)
 {
     static const struct settings_row rows[] = {
-        {"metrics-url", "metrics_url"}, {"metrics-tenant", "metrics_tenant"}, {"logs-url", "logs_url"},
-        {"logs-tenant", "logs_tenant"}, {"token-file", "token_file"},         {"timeout", "request_timeout"},
+        DESTINATION_SETTINGS,
+        {"metrics-tenant", "metrics_tenant"},
+        {"logs-tenant", "logs_tenant"},
+        {"timeout", "request_timeout"},
     };
     struct check *c = ctx;
     bool failed;

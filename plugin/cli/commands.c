@@ -102,7 +102,9 @@ const struct cli_command cli_commands[] = {
         "send what waits in a queue directory",
         "[OPTION]... DIR",
         "Sends the requests in the directory, in their order, to the given URLs, with the tenants they were written "
-        "for. What is delivered leaves the directory. No other writer may be using it.",
+        "for; of a signal without a URL nothing is touched. What is delivered leaves the directory. No other writer "
+        "may be "
+        "using it.",
         "gcw queue replay --logs-url http://localhost:3100 /var/lib/gcw/queue",
         queue_replay_options,
         queue_replay_main,

@@ -91,16 +91,17 @@ static void on_lost(void *world, const struct queue_loss *loss, const struct rec
 }
 
 /* Rejected without an answer: what 1.0 could not say. A process before this one may have told so already, and some may
- * have been taken in 2.0 before the receiver changed: which ones are meant is not told, so those come last. */
+ * have been taken or refused in 2.0 before the receiver changed: which ones are meant is not told, so those come last.
+ */
 static void unsaid_end(struct world *w, const uint32_t *id, uint32_t count, uint64_t n)
 {
     uint64_t unsayable = 0, left = n;
     for (uint32_t i = 0; i < count; i++)
         unsayable += record_unsayable(id[i]);
-    for (int taken = 0; taken < 2; taken++)
+    for (int known = 0; known < 2; known++)
         for (uint32_t i = 0; i < count; i++) {
             struct record *r = &w->record[id[i]];
-            if (record_unsayable(id[i]) && !r->ended && r->taken == (bool)taken && left > 0)
+            if (record_unsayable(id[i]) && !r->ended && (r->taken || r->refused) == (bool)known && left > 0)
                 r->ended = r->order_ok = true, left--;
         }
     if (n > unsayable)

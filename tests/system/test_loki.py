@@ -2,6 +2,7 @@
 import time
 
 from harness import *
+from loki import start_loki
 from test_logs import corpus
 
 ENCODINGS = ("json", "protobuf")
@@ -9,25 +10,7 @@ ENCODINGS = ("json", "protobuf")
 
 class Loki(Case):
     def server(self, limits=""):
-        binary, port = need("loki"), free_port()
-        (self.dir / "loki.yaml").write_text(f"""
-auth_enabled: false
-analytics: {{reporting_enabled: false}}
-server: {{http_listen_address: 127.0.0.1, http_listen_port: {port}, grpc_listen_address: 127.0.0.1, grpc_listen_port: {free_port()}}}
-common:
-  instance_addr: 127.0.0.1
-  path_prefix: {self.dir}/loki
-  storage: {{filesystem: {{chunks_directory: {self.dir}/loki/chunks, rules_directory: {self.dir}/loki/rules}}}}
-  replication_factor: 1
-  ring: {{kvstore: {{store: inmemory}}}}
-storage_config: {{object_store: {{filesystem: {{dir: {self.dir}/loki/objects}}}}}}
-schema_config: {{configs: [{{from: 2020-01-01, store: tsdb, object_store: filesystem, schema: v13, index: {{prefix: i_, period: 24h}}}}]}}
-limits_config: {{max_entries_limit_per_query: 0, max_query_length: 0{limits}}}
-ingester: {{lifecycler: {{min_ready_duration: 0s}}}}
-""")
-        self.start(binary, f"-config.file={self.dir}/loki.yaml")
-        self.base = f"http://127.0.0.1:{port}"
-        wait_for("loki", lambda: "ready" in get(self.base + "/ready"), 120)
+        self.base = start_loki(self, limits)
         return self.base
 
     def read(self, query, since=None):

@@ -10,9 +10,9 @@
 
 #include <snappy-c.h>
 
-#include "codec/codec.h"
 #include "remote1.pb-c.h"
 #include "remote2.pb-c.h"
+#include "seal.h"
 
 #define T INT64_C(1700000000000)
 
@@ -428,30 +428,6 @@ static void check_1(const struct buf *raw, const struct made *made, uint32_t n, 
     gcw__rw1__write_request__free_unpacked(r, NULL);
 }
 
-static struct sealed *seal(const struct buf *raw, uint32_t records)
-{
-    struct buf packed = {0};
-    assert_true(snappy_pack(&packed, raw));
-    struct sealed *s = sealed_new(packed.p, packed.n);
-    s->protocol = PROTOCOL_RW2;
-    s->encoding = ENCODING_SNAPPY;
-    s->records = records;
-    s->raw_len = (uint32_t)raw->n;
-    s->tenant = "t";
-    buf_free(&packed);
-    return s;
-}
-
-static struct buf unpack(const struct sealed *s)
-{
-    struct buf raw = {0};
-    size_t n = s->raw_len;
-    assert_true(buf_reserve(&raw, n + 1));
-    assert_int_equal(snappy_uncompress((const char *)s->body, s->len, (char *)raw.p, &n), SNAPPY_OK);
-    raw.n = n;
-    return raw;
-}
-
 #define RECORDS 80
 
 static void parts_check(const struct sealed *s, const struct made *made, uint32_t n, enum protocol protocol,
@@ -472,7 +448,7 @@ static void parts_check(const struct sealed *s, const struct made *made, uint32_
         assert_int_equal(cut.unsaid, unsaid);
         assert_true(!part == (unsaid == cut.count));
         if (part) {
-            struct buf bytes = unpack(part);
+            struct buf bytes = unseal(part);
             assert_int_equal(part->records, cut.count - unsaid);
             if (protocol == PROTOCOL_RW2)
                 check_2(&bytes, made + from, cut.count);
@@ -500,7 +476,7 @@ static void test_random_points_come_back_whole_in_parts_and_in_1(void **unused)
         }
         assert_true(rw2_end(e, &raw, &described));
         check_2(&raw, made, n);
-        struct sealed *s = seal(&raw, n);
+        struct sealed *s = seal(PROTOCOL_RW2, ENCODING_SNAPPY, &raw, n);
         parts_check(s, made, n, PROTOCOL_RW2, true, true);
         parts_check(s, made, n, PROTOCOL_RW1, true, true);
         parts_check(s, made, n, PROTOCOL_RW1, false, true);

@@ -1,25 +1,16 @@
 /* A receiver that takes all of a request or nothing: the bad records are found, the others arrive in their order, and
  * what is bad all over costs little. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "deliver/deliver.h"
+#include "machine.h"
 
 #define RECORDS_MAX 4096
 
 /* One route; requests of `n` records, numbered through. */
 struct world {
-    struct queue *queue;
-    struct deliver *deliver;
-    uint64_t now, seq;
+    struct machine m;
+    uint64_t seq;
     bool bad[RECORDS_MAX], taken[RECORDS_MAX];
     uint32_t pushed, newest;
     struct sealed *flying;
-    uint64_t outcome[GCW_OUTCOMES];
     unsigned sent, refused;
     enum protocol protocol;
 };
@@ -47,7 +38,7 @@ static struct sealed *request_new(const struct world *w, uint32_t from, uint32_t
     s->raw_len = 100 * count;
     s->tenant = "t";
     s->batch_seq = w->seq;
-    s->sealed_mono_ms = w->now;
+    s->sealed_mono_ms = w->m.now;
     s->charge = 100;
     return s;
 }
@@ -69,48 +60,17 @@ static struct sealed *on_part(void *ctx, const struct sealed *s, struct part *p)
     return request_new(ctx, whole.from + p->from, p->count);
 }
 
-static void on_settle(void *ctx, const struct settlement *end)
-{
-    ((struct world *)ctx)->outcome[end->outcome] += end->records;
-}
-
-static void on_release(void *ctx, struct sealed *s)
-{
-    (void)ctx;
-    sealed_free(s);
-}
-
-static uint32_t no_jitter(void *ctx)
-{
-    (void)ctx;
-    return 0;
-}
-
-static void no_log(void *ctx, gcw_log_level level, const char *text) { (void)ctx, (void)level, (void)text; }
-
 static struct world *world_new(bool split_rejected)
 {
     struct world *w = calloc(1, sizeof *w);
-    const struct deliver_config c = {.backoff = {500, 300000, 60000},
-                                     .max_in_flight = 8,
-                                     .metrics_protocol = METRICS_PROTOCOL_AUTO,
-                                     .offer_ms = 3600000,
-                                     .split_rejected = split_rejected};
-    const struct deliver_ops ops = {w, on_send, on_part, on_settle, on_release, no_jitter, no_log};
-    const struct queue_config qc = {.mode = QUEUE_MEMORY};
-    const struct queue_ops qops = {.ctx = w};
-    w->now = 1000;
-    w->queue = queue_new(&qc, &qops);
-    w->deliver = deliver_new(&c, &ops, w->queue);
+    const struct deliver_config c = {.max_in_flight = 8, .split_rejected = split_rejected};
+    machine_open(&w->m, &c, on_send, on_part, NULL);
     return w;
 }
 
 static void world_free(struct world *w)
 {
-    deliver_stop(w->deliver);
-    deliver_drop_all(w->deliver, "end of test");
-    deliver_free(w->deliver);
-    queue_free(w->queue);
+    machine_close(&w->m);
     free(w);
 }
 
@@ -118,7 +78,7 @@ static void push(struct world *w, uint32_t count)
 {
     w->seq++;
     assert_true(w->pushed + count <= RECORDS_MAX);
-    assert_true(deliver_push(w->deliver, request_new(w, w->pushed, count)));
+    assert_true(deliver_push(w->m.deliver, request_new(w, w->pushed, count)));
     w->pushed += count;
 }
 
@@ -127,13 +87,13 @@ static void answer(struct world *w, int status, const char *text)
     struct answer a = {.end = END_ANSWERED, .status = status};
     snprintf(a.text, sizeof a.text, "%s", text);
     w->flying = NULL;
-    deliver_answer(w->deliver, 0, &a, w->now, 0);
+    deliver_answer(w->m.deliver, 0, &a, w->m.now, 0);
 }
 
 /* As Prometheus does it. False = nothing was in flight. */
 static bool step(struct world *w, const char *words)
 {
-    deliver_run(w->deliver, w->now);
+    deliver_run(w->m.deliver, w->m.now);
     if (!w->flying)
         return false;
     struct body b = body_of(w->flying);
@@ -155,11 +115,11 @@ static void run(struct world *w)
 {
     while (step(w, "out of order sample"))
         ;
-    assert_int_equal(w->outcome[GCW_DELIVERED] + w->outcome[GCW_REJECTED], w->pushed);
+    assert_int_equal(w->m.outcome[GCW_DELIVERED] + w->m.outcome[GCW_REJECTED], w->pushed);
     uint32_t taken = 0;
     for (uint32_t i = 0; i < w->pushed; i++)
         taken += w->taken[i];
-    assert_int_equal(w->outcome[GCW_DELIVERED], taken);
+    assert_int_equal(w->m.outcome[GCW_DELIVERED], taken);
 }
 
 static void test_one_bad_record_costs_itself_alone_and_a_few_requests(void **state)
@@ -172,8 +132,8 @@ static void test_one_bad_record_costs_itself_alone_and_a_few_requests(void **sta
         push(w, 1000);
         push(w, 10); /* waits for its turn */
         run(w);
-        assert_int_equal(w->outcome[GCW_DELIVERED], 1009);
-        assert_int_equal(w->outcome[GCW_REJECTED], 1);
+        assert_int_equal(w->m.outcome[GCW_DELIVERED], 1009);
+        assert_int_equal(w->m.outcome[GCW_REJECTED], 1);
         assert_true(w->refused <= 1 + 10 + 1 && w->sent <= 2 * 10 + 4);
         world_free(w);
     }
@@ -187,7 +147,7 @@ static void test_a_single_bad_record_is_not_sent_again(void **state)
     push(w, 1);
     run(w);
     assert_int_equal(w->sent, 1);
-    assert_int_equal(w->outcome[GCW_REJECTED], 1);
+    assert_int_equal(w->m.outcome[GCW_REJECTED], 1);
     world_free(w);
 }
 
@@ -199,7 +159,7 @@ static void test_what_is_bad_all_over_costs_few_requests(void **state)
     for (int i = 0; i < 50; i++)
         push(w, 80);
     run(w);
-    assert_int_equal(w->outcome[GCW_REJECTED], 4000);
+    assert_int_equal(w->m.outcome[GCW_REJECTED], 4000);
     assert_true(w->sent <= 64 + 5 * 50);
     world_free(w);
 }
@@ -217,16 +177,16 @@ static void test_good_requests_earn_the_search_again(void **state)
     push(w, 20);
     w->bad[801] = true; /* in the first quarter */
     run(w);
-    assert_in_range(w->outcome[GCW_DELIVERED], 10, 18);
+    assert_in_range(w->m.outcome[GCW_DELIVERED], 10, 18);
     for (int i = 0; i < 64; i++)
         push(w, 1);
     run(w);
     assert_int_equal(w->refused, before + 2);
     w->bad[w->pushed + 7] = true;
-    uint64_t rejected = w->outcome[GCW_REJECTED];
+    uint64_t rejected = w->m.outcome[GCW_REJECTED];
     push(w, 1000);
     run(w);
-    assert_int_equal(w->outcome[GCW_REJECTED], rejected + 1);
+    assert_int_equal(w->m.outcome[GCW_REJECTED], rejected + 1);
     world_free(w);
 }
 
@@ -247,7 +207,7 @@ static void test_any_few_bad_records_are_found(void **state)
         push(w, n);
         push(w, 5);
         run(w);
-        assert_int_equal(w->outcome[GCW_REJECTED], bad);
+        assert_int_equal(w->m.outcome[GCW_REJECTED], bad);
         world_free(w);
     }
 }
@@ -258,16 +218,16 @@ static void test_a_part_that_meets_an_outage_is_sent_again(void **state)
     struct world *w = world_new(true);
     w->bad[7] = true;
     push(w, 100);
-    for (int i = 0; deliver_run(w->deliver, w->now), w->flying; i++) {
+    for (int i = 0; deliver_run(w->m.deliver, w->m.now), w->flying; i++) {
         if (i % 2 == 0) {
             answer(w, 503, "busy");
-            w->now += 300000;
+            w->m.now += 300000;
         } else {
             step(w, "out of bounds");
         }
     }
-    assert_int_equal(w->outcome[GCW_DELIVERED], 99);
-    assert_int_equal(w->outcome[GCW_REJECTED], 1);
+    assert_int_equal(w->m.outcome[GCW_DELIVERED], 99);
+    assert_int_equal(w->m.outcome[GCW_REJECTED], 1);
     world_free(w);
 }
 
