@@ -11,6 +11,7 @@ static void signals_text(char *out, size_t cap, unsigned signals)
 /* What the row asks of remote write 2.0, behind the status. */
 static const char *const spoken_text[] = {
     [SPOKEN_ANY] = "",
+    [SPOKEN_1] = " to 1.0",
     [SPOKEN_2] = " to 2.0",
     [SPOKEN_2_COUNTED] = " to 2.0, with counts",
     [SPOKEN_2_SILENT] = " to 2.0, without counts",

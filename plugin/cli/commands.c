@@ -68,8 +68,9 @@ const struct cli_command cli_commands[] = {
         "Checks the configuration, then sends each receiver that is configured one push without records, signed as the "
         "writer would, and says what came of it: whether the URL takes pushes, whether tenant and token belong "
         "together, "
-        "whether the token has the scope; and what to look at when not. Nothing is stored. Exit code 0 when every "
-        "receiver said yes, 1 when one did not, 2 when the configuration is wrong.",
+        "whether the token has the scope; which remote write it is to be, by metrics_protocol; and what to look at "
+        "when not. Nothing is stored. Exit code 0 when every receiver said yes, 1 when one did not, 2 when the "
+        "configuration is wrong.",
         "gcw check -c /etc/gcw.conf\n"
         "gcw check --logs-url https://logs-prod-006.grafana.net --logs-tenant 654321 --token-file token",
         check_options,
@@ -116,7 +117,9 @@ const struct cli_command cli_commands[] = {
         "send what waits in a queue directory",
         "[OPTION]... DIR",
         "Sends the requests in the directory, in their order, to the given URLs, with the tenants they were written "
-        "for. What is delivered leaves the directory. No other writer may be using it.",
+        "for; of a signal without a URL nothing is touched. What is delivered leaves the directory. No other writer "
+        "may be "
+        "using it.",
         "gcw queue replay --logs-url http://localhost:3100 /var/lib/gcw/queue",
         queue_replay_options,
         queue_replay_main,

@@ -28,4 +28,19 @@ struct settings_row {
 bool settings_option(const struct settings *s, const struct settings_row *rows, size_t count,
                      const struct cli_option *o, const char *arg, bool *failed);
 
+/* The rows of commands that take a destination for each signal, and what they set; each puts its own between them. */
+#define DESTINATION_OPTIONS                                                                                            \
+    {"metrics-url", 0, "URL", "Destination", "where metrics go; a base URL gets the usual path"},                      \
+        {"logs-url", 0, "URL", "Destination", "where logs go"},                                                        \
+    {                                                                                                                  \
+        "token-file", 0, "FILE", "Destination", "file that holds the access policy token; GCW_TOKEN also does"         \
+    }
+#define CONFIGURATION_OPTIONS                                                                                          \
+    {"config", 'c', "FILE", "Configuration", "options as `key = value` lines, see gcw.conf(5); default: $GCW_CONFIG"}, \
+    {                                                                                                                  \
+        "set", 's', "KEY=VALUE", "Configuration", "one option of gcw.conf(5); wins over file and environment"          \
+    }
+#define DESTINATION_SETTINGS                                                                                           \
+    {"metrics-url", "metrics_url"}, {"logs-url", "logs_url"}, { "token-file", "token_file" }
+
 #endif

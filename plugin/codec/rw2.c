@@ -141,6 +141,8 @@ bool rw2_begin(struct rw2 *e, struct families *families, const void *owner)
     e->meta = NULL;
     e->described = 0;
     e->nomem = false;
+    if (families)
+        families_let_go(families);
     e->families = families;
     e->owner = owner;
     /* the series of this request were interned before: their numbers are below the count */

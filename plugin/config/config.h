@@ -40,6 +40,8 @@ struct gcw_config {
     int metrics_protocol;                          /* enum metrics_protocol */
     int le_format;                                 /* enum le_format */
     uint64_t compression_level;
+    uint64_t metrics_metadata_interval_ms;
+    bool metrics_split_rejected;
     bool metrics_metadata, metrics_native_histograms, metrics_exemplars;
 
     uint64_t memory_limit;

@@ -149,7 +149,13 @@ const struct option_row option_rows[] = {
     BOOL("metrics_exemplars", "on", BATCH, metrics_exemplars,
          "Send exemplars in remote write 1.0 too; off: they are left out there. 2.0 always has them."),
     BOOL("metrics_metadata", "on", BATCH, metrics_metadata,
-         "Send type, help and unit of metric families, once each and when they change."),
+         "Send type, help and unit of metric families: in remote write 2.0 with every series; in 1.0 once each, when "
+         "they "
+         "change, and again every metrics_metadata_interval."),
+    DURATION(
+        "metrics_metadata_interval", "5m", "1s", "1d", SECOND, DAY, BATCH, metrics_metadata_interval_ms,
+        "How often a metric family is described again in remote write 1.0: Mimir forgets it after 10m. What changed "
+        "goes out after a fifth of that at the earliest, so that series which contradict each other cost little."),
 
     ENUM("label_policy", "sanitise", "sanitise|truncate|reject", label_policies, 0, false, LABELS, label_policy,
          "What happens to labels a receiver would refuse: sanitise mends names and cuts values, truncate only cuts, "
@@ -237,6 +243,10 @@ const struct option_row option_rows[] = {
              "Largest delay, and the most a receiver's Retry-After is followed."),
     DURATION("park_probe", "1m", "100ms", "1d", 100, DAY, RETRY, park_probe_ms,
              "How often a route that waits for a person (credentials, URL) tries again."),
+    BOOL("metrics_split_rejected", "on", RETRY, metrics_split_rejected,
+         "Prometheus throws away the whole of a remote write 1.0 request for one sample that is out of order, too old, "
+         "or another value for a time it has. on: such a request is sent again in parts, so that the others arrive; "
+         "off: all of it ends as rejected."),
     DURATION("max_age", "0", "0", "365d", 0, 365 * DAY, RETRY, max_age_ms,
              "Age at which a request that could not be delivered expires; 0 = never."),
 

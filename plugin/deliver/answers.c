@@ -19,6 +19,10 @@
 
 #define CHECK_PROTOCOL "set metrics_protocol to auto or 1.0"
 
+#define ALL_OR_NOTHING "refused by a receiver that takes all of a 1.0 request or nothing of it"
+#define WRITE_HANDLER                                                                                                  \
+    "prometheus storage/remote/write_handler.go rolls back; the words are those of storage/interface.go"
+
 static const struct answer_row rows[] = {
     {METRICS, END_ANSWERED, 200, 299, NULL, SPOKEN_2_SILENT, ACTION_FALL_BACK,
      "a success without the counts that come with remote write 2.0: taken for a 1.0 receiver that found nothing in it",
@@ -74,6 +78,12 @@ static const struct answer_row rows[] = {
      "cortexproject/cortex pkg/util/validation/errors.go"},
     {METRICS, END_ANSWERED, 400, 400, "timestamp too ", SPOKEN_ANY, ACTION_PARTIAL, "the valid part was kept", NULL,
      "cortexproject/cortex pkg/util/validation/errors.go"},
+    {METRICS, END_ANSWERED, 400, 400, "^out of order sample", SPOKEN_1, ACTION_SIFT, ALL_OR_NOTHING, NULL,
+     WRITE_HANDLER},
+    {METRICS, END_ANSWERED, 400, 400, "^duplicate sample for timestamp", SPOKEN_1, ACTION_SIFT, ALL_OR_NOTHING, NULL,
+     WRITE_HANDLER},
+    {METRICS, END_ANSWERED, 400, 400, "^out of bounds", SPOKEN_1, ACTION_SIFT, ALL_OR_NOTHING, NULL, WRITE_HANDLER},
+    {METRICS, END_ANSWERED, 400, 400, "^too old sample", SPOKEN_1, ACTION_SIFT, ALL_OR_NOTHING, NULL, WRITE_HANDLER},
     {METRICS, END_ANSWERED, 400, 400, NULL, SPOKEN_ANY, ACTION_REJECT, "refused whole: never to be sent again", NULL,
      "Remote-Write 1.0; prometheus storage/remote/write_handler.go rolls back"},
     {LOGS, END_ANSWERED, 400, 400, "total ignored: ", SPOKEN_ANY, ACTION_PARTIAL, "the valid part was kept", NULL,
@@ -143,8 +153,8 @@ const struct answer_row *answer_rows(size_t *count)
 
 const char *action_name(enum action a)
 {
-    static const char *const names[] = {"delivered", "partial", "reject", "retry",
-                                        "abate",     "split",   "park",   "fall back"};
+    static const char *const names[] = {"delivered", "partial", "reject", "retry",    "abate",
+                                        "split",     "sift",    "park",   "fall back"};
     return names[a];
 }
 
@@ -231,6 +241,8 @@ static bool spoken_as(enum spoken wanted, const struct sealed *s, const struct a
     switch (wanted) {
     case SPOKEN_ANY:
         break;
+    case SPOKEN_1:
+        return !two;
     case SPOKEN_2:
         return two;
     case SPOKEN_2_COUNTED:
@@ -243,13 +255,20 @@ static bool spoken_as(enum spoken wanted, const struct sealed *s, const struct a
     return true;
 }
 
+static bool body_matches(const char *wanted, const char *text)
+{
+    if (*wanted == '^')
+        return strncmp(text, wanted + 1, strlen(wanted + 1)) == 0;
+    return strstr(text, wanted) != NULL;
+}
+
 static bool row_matches(const struct answer_row *r, const struct sealed *s, const struct answer *a, bool proven)
 {
     if (!(r->signals & (1u << s->signal)) || r->end != a->end)
         return false;
     if (a->end == END_ANSWERED && (a->status < r->status_min || a->status > r->status_max))
         return false;
-    return (!r->body || strstr(a->text, r->body)) && spoken_as(r->spoken, s, a, proven);
+    return (!r->body || body_matches(r->body, a->text)) && spoken_as(r->spoken, s, a, proven);
 }
 
 struct verdict answer_judge(const struct sealed *s, const struct answer *a, bool proven, int64_t now_unix_ms)

@@ -120,8 +120,8 @@ static void forget_head(struct deliver *d, struct lane *l)
 {
     drop_slice(d, l);
     l->attempts = 0;
-    l->span = 0;
-    l->unsliceable = false;
+    l->span = l->refused_to = 0;
+    l->unsliceable = l->sifted = false;
 }
 
 /* What the lane knows of the head is about another one by now, if the queue let go of that. */
@@ -149,6 +149,7 @@ static void advance(struct deliver *d, uint32_t route, const struct sealed *head
     uint32_t left = head->records - queue_ended(d->queue, route);
     ENSURE(n <= left);
     if (n == left) {
+        lane_sift_end(l);
         finish(d, route);
         return;
     }
@@ -197,7 +198,7 @@ static void fall_back(struct deliver *d, uint32_t route, const struct sealed *he
     if (offer_refused(d, now_ms))
         say_fall_back(d, head, words);
     drop_slice(d, l);
-    l->span = 0;
+    l->span = l->refused_to = 0;
     l->attempts = 0;
     l->state = STATE_READY;
     d->retries[head->signal]++;
@@ -223,6 +224,21 @@ static bool split(struct deliver *d, uint32_t route, const struct sealed *head, 
     drop_slice(d, l);
     l->state = STATE_READY;
     d->retries[head->signal]++;
+    queue_landed(d->queue, route);
+    return true;
+}
+
+/* Refused whole for some of its records: they are looked for. */
+static bool sift(struct deliver *d, uint32_t route, const struct sealed *head, const char *words)
+{
+    struct lane *l = &d->lanes[route];
+    if (!d->config.split_rejected || PLANTED(reject_poisoned) ||
+        !lane_sift(l, l->slice ? l->slice : head, queue_ended(d->queue, route)))
+        return false;
+    say_sift(d, l, head, words);
+    drop_slice(d, l);
+    l->attempts = 0; /* another request than the one that was refused */
+    l->state = STATE_READY;
     queue_landed(d->queue, route);
     return true;
 }
@@ -258,6 +274,8 @@ static void answered_for_good(struct deliver *d, uint32_t route, const struct se
         say(d, GCW_LOG_WARN, head, words);
         settle(d, head, GCW_REJECTED, lost, a->status, l->attempts, words);
     }
+    if (!taken)
+        l->refused_to = 0; /* this is why */
     if (taken)
         settle(d, head, GCW_DELIVERED, sent - lost, a->status, l->attempts, "");
     settle_unsaid(d, l, head);
@@ -308,6 +326,11 @@ void deliver_answer(struct deliver *d, uint32_t route, const struct answer *a, u
         break;
     case ACTION_SPLIT:
         if (split(d, route, head, words))
+            break;
+        answered_for_good(d, route, head, &v, a, words, now_ms);
+        break;
+    case ACTION_SIFT:
+        if (sift(d, route, head, words))
             break;
         /* fall through */
     case ACTION_DELIVERED:

@@ -34,6 +34,7 @@ enum action {
     ACTION_RETRY,     /* same bytes again, after a while */
     ACTION_ABATE,     /* the same, but after some attempts in vain less at a time: it may never fit a burst */
     ACTION_SPLIT,     /* too large as it is */
+    ACTION_SIFT,      /* refused whole for some of its records, which are not told: in parts, until they are found */
     ACTION_PARK,      /* keep, say so once, probe slowly */
     ACTION_FALL_BACK, /* the receiver does not speak remote write 2.0: the same again in 1.0, at once */
 };
@@ -42,6 +43,7 @@ const char *action_name(enum action a);
 /* What a row asks of request and answer beside the status: remote write 2.0 alone counts. */
 enum spoken {
     SPOKEN_ANY,
+    SPOKEN_1,          /* the request was in 1.0 */
     SPOKEN_2,          /* the request was in 2.0 */
     SPOKEN_2_COUNTED,  /* and the answer says how much was written */
     SPOKEN_2_SILENT,   /* and it does not */
@@ -54,7 +56,7 @@ struct answer_row {
     unsigned signals; /* bit (1 << signal) */
     enum attempt_end end;
     int status_min, status_max; /* with END_ANSWERED */
-    const char *body;           /* text that must occur in the body, NULL = any */
+    const char *body;           /* text that must occur in the body, behind ^ at its beginning; NULL = any */
     enum spoken spoken;
     enum action action;
     const char *reason; /* one line for people */
@@ -123,7 +125,8 @@ struct deliver_config {
     unsigned max_in_flight;  /* requests, all routes together; one signal leaves a quarter of them to the other */
     uint64_t spill_after_ms; /* a route that failed for so long has its requests put on disk */
     enum metrics_protocol metrics_protocol;
-    uint64_t offer_ms; /* AUTO: how long 2.0 is not offered again; twice as long each time, a day at the most */
+    uint64_t offer_ms;   /* AUTO: how long 2.0 is not offered again; twice as long each time, a day at the most */
+    bool split_rejected; /* ACTION_SIFT; else it is ACTION_REJECT */
 };
 
 struct deliver;

@@ -12,7 +12,7 @@ uint32_t lane_span(const struct lane *l, const struct sealed *head, uint32_t end
         limit = MIN(limit, l->at_most);
     if (raw > limit && !l->unsliceable)
         left = MIN(left, MAX((uint64_t)head->records * limit / raw, (uint64_t)1));
-    return (uint32_t)left;
+    return MIN((uint32_t)left, lane_sift_span(l, head, ended));
 }
 
 bool lane_halve(struct lane *l, const struct sealed *sent)

@@ -20,15 +20,18 @@ struct lane {
     unsigned attempts; /* of what is being sent */
     uint64_t failing_since_ms;
     unsigned failures; /* since the last success; 0 = healthy */
-    bool said_parked, said_split, said_unsaid;
+    bool said_parked, said_split, said_sift, said_unsaid;
     uint64_t turn; /* queue_turn() of the head that the next ones are about */
     uint32_t span; /* records to send at a time; 0 = not decided for this head */
     struct sealed *slice;
     uint32_t unsaid; /* of these, what the slice's older protocol has no words for */
     uint32_t exemplars_unsaid;
-    bool unsliceable;   /* this head's body could not be read */
-    uint64_t too_large; /* fewest bytes before compression that brought a 413; 0 = none has */
-    uint64_t at_most;   /* the same, guessed after other failures; grows again */
+    bool unsliceable;    /* this head's body could not be read */
+    uint64_t too_large;  /* fewest bytes before compression that brought a 413; 0 = none has */
+    uint64_t at_most;    /* the same, guessed after other failures; grows again */
+    bool sifted;         /* parts of this head were refused whole for some of their records */
+    uint32_t refused_to; /* one of them ended here; 0 = not known to hold anything bad */
+    unsigned sift_spent; /* see sift.c */
 };
 
 /* A route that waits for others to be empty. */
@@ -65,6 +68,12 @@ bool lane_halve(struct lane *l, const struct sealed *sent);
 bool lane_abate(struct lane *l, const struct sealed *sent);
 void lane_grow(struct lane *l); /* something was taken */
 
+/* sift.c: what was sent, from record `ended` of the head on, was refused whole for some of its records: part of it
+ * next. False = it is given up. */
+bool lane_sift(struct lane *l, const struct sealed *sent, uint32_t ended);
+uint32_t lane_sift_span(const struct lane *l, const struct sealed *head, uint32_t ended); /* at the most */
+void lane_sift_end(struct lane *l);                                                       /* a head has ended */
+
 /* offer.c: remote write 2.0 or 1.0 */
 enum protocol offer_protocol(const struct deliver *d, const struct sealed *head); /* in which the head is sent */
 void offer_proven(struct deliver *d);
@@ -80,6 +89,7 @@ void say_failure(struct deliver *d, struct lane *l, const struct sealed *s, cons
 void say_recovery(struct deliver *d, struct lane *l, const struct sealed *s, uint64_t now_ms);
 void say_fall_back(struct deliver *d, const struct sealed *s, const char *words);
 void say_split(struct deliver *d, struct lane *l, const struct sealed *s, const char *words);
+void say_sift(struct deliver *d, struct lane *l, const struct sealed *s, const char *words);
 void words_of(char *out, size_t cap, const struct verdict *v, const struct answer *a);
 
 #endif

@@ -55,6 +55,16 @@ void say_split(struct deliver *d, struct lane *l, const struct sealed *s, const 
     l->said_split = true;
 }
 
+void say_sift(struct deliver *d, struct lane *l, const struct sealed *s, const char *words)
+{
+    char line[1024];
+    if (l->said_sift)
+        return;
+    snprintf(line, sizeof line, "what is refused for some of its samples is sent again in parts: %.900s", words);
+    say(d, GCW_LOG_WARN, s, line);
+    l->said_sift = true;
+}
+
 void say_fall_back(struct deliver *d, const struct sealed *s, const char *words)
 {
     char line[1024], hold[32];

@@ -309,9 +309,10 @@ typedef struct gcw_stream gcw_stream;
 /* Interns a series: labels are checked against label_policy and limits, sorted, and encoded once; the handle then
  * costs one copy per sample. The metric name is the label __name__ (Remote-Write 1.0: [a-zA-Z_:][a-zA-Z0-9_:]*);
  * labels with an empty value are left out; the options' static labels are added where absent. Equal label sets (and
- * tenant) give the same handle, counted. `metadata` may be NULL; what is known of a family is sent once, and again
- * when it changes. `tenant` NULL = the configured one. NULL with GCW_ERR_INVALID (which label, why) or GCW_ERR_LIMIT
- * (the guard; names the label with the most values). Handles stay valid until released or the writer closes. */
+ * tenant) give the same handle, counted. `metadata` may be NULL; what is known of a family goes with its
+ * series, or by itself, see gcw_metadata_write(). `tenant` NULL = the configured one. NULL with GCW_ERR_INVALID (which
+ * label, why) or GCW_ERR_LIMIT (the guard; names the label with the most values). Handles stay valid until released or
+ * the writer closes. */
 GCW_API gcw_series *gcw_series_intern(gcw_writer *writer, const gcw_label *labels, size_t count,
                                       const gcw_metadata *metadata, const char *tenant, gcw_error *err);
 GCW_API void gcw_series_release(gcw_series *series); /* NULL is fine */
@@ -502,8 +503,9 @@ GCW_API gcw_status gcw_summary_stale(gcw_summary *summary, int64_t time_ms, gcw_
 
 /* ---- metadata and time ------------------------------------------------------------------------------------- */
 
-/* Announces a family's metadata (family must be given) without a series; sent once, and again when it changes.
- * Help longer than the receivers' limit is cut at a character. */
+/* Announces a family's metadata (family must be given) without a series: in remote write 1.0 sent once, again when it
+ * changes and every metrics_metadata_interval; 2.0 sends it with the family's series. Help longer than the receivers'
+ * limit is cut at a character. GCW_ERR_FULL: it goes out later by itself. */
 GCW_API gcw_status gcw_metadata_write(gcw_writer *writer, const gcw_metadata *metadata, const char *tenant,
                                       gcw_error *err);
 

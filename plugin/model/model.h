@@ -100,14 +100,14 @@ uint64_t guard_count(const struct guard *g);
 uint64_t guard_bytes(const struct guard *g);
 
 /* ---- metric families -----------------------------------------------------------------------------------------
- * Any thread. What families_find() gave lives as long as the table. */
+ * Any thread; one of them reads, see families_find(). */
 
 struct metric_family {
     struct metric_family *next;
     gcw_metric_type type;
-    uint32_t help_len, unit_len;
+    uint32_t name_len, help_len, unit_len;
     bool described; /* the encoder's: it was sent once */
-    char text[];    /* help, unit */
+    char text[];    /* help, unit, name */
 };
 static inline struct view family_help(const struct metric_family *f) { return view_make(f->text, f->help_len); }
 static inline struct view family_unit(const struct metric_family *f)
@@ -116,12 +116,25 @@ static inline struct view family_unit(const struct metric_family *f)
 }
 
 struct families;
-struct families *families_new(void);
+/* `again_ms`: what did not change is due again after so long; what did a fifth of it after it was sent last. */
+struct families *families_new(uint64_t again_ms);
 void families_free(struct families *f);
-/* True when this content is new for the family and should go out. */
+/* True when this family is due: then it counts as sent. */
 bool families_update(struct families *f, const void *owner, gcw_metric_type type, struct view name, struct view help,
-                     struct view unit);
-/* The family that a metric of this name belongs to: its own name, or without _bucket, _sum, _total ... by type. */
+                     struct view unit, uint64_t now_ms);
+void families_unsent(struct families *f, const void *owner, struct view name); /* it was not: due at once */
+/* One that is due though nobody told of it again; its texts are copied into `text`. Looks at a few thousand families
+ * a call, in turn; false = none among them. */
+struct family_due {
+    const void *owner;
+    gcw_metric_type type;
+    struct view name, help, unit;
+};
+bool families_due(struct families *f, uint64_t now_ms, struct buf *text, struct family_due *out);
+/* The reader: nothing is held of what families_find() gave. */
+void families_let_go(struct families *f);
+/* The family that a metric of this name belongs to: its own name, or without _bucket, _sum, _total ... by type. Stays
+ * until families_let_go(). */
 struct metric_family *families_find(struct families *f, const void *owner, struct view metric);
 /* The family's name for a metric of a known type; counters keep their _total, as the text format has it. */
 struct view family_name_of(struct view metric, gcw_metric_type type);

@@ -1,7 +1,9 @@
 /* Metadata of metric families on its way in: checked, cut to the receivers' limits, sent when it is new. */
 #include "writer/writer.h"
 
-#define HELP_MAX 1024 /* Mimir's default for metadata; longer help is cut there, longer names are refused */
+#define FAMILIES_EVERY_MS  UINT64_C(5000)
+#define FAMILIES_AT_A_TIME 1200
+#define HELP_MAX           1024 /* Mimir's default for metadata; longer help is cut there, longer names are refused */
 
 static struct view cut(gcw_writer *w, struct view text, const char *what, struct view family)
 {
@@ -28,7 +30,31 @@ gcw_status metadata_append(gcw_writer *w, struct destination *d, const gcw_metad
         return GCW_OK;
     help = cut(w, help, "help", family);
     unit = cut(w, unit, "unit", family);
-    if (!families_update(w->families, d, m->type, family, help, unit))
+    if (!families_update(w->families, d, m->type, family, help, unit, clock_mono_ms()))
         return GCW_OK;
-    return batch_metadata(d, m->type, family, help, unit);
+    gcw_status status = batch_metadata(d, m->type, family, help, unit);
+    if (status != GCW_OK)
+        families_unsent(w->families, d, family);
+    return status;
+}
+
+/* What receivers of 1.0 would have forgotten, and changes that came too soon: a few at a time, so that samples find
+ * room beside them. */
+uint64_t families_run(gcw_writer *w, uint64_t now_ms)
+{
+    struct family_due due;
+    bool wanted = w->config->metrics_metadata && w->home[GCW_METRICS] && !atomic_load(&w->closing) &&
+                  atomic_load(&w->protocol) == PROTOCOL_RW1;
+    if (now_ms < w->families_ms)
+        return w->families_ms;
+    w->families_ms = now_ms + MIN(FAMILIES_EVERY_MS, w->config->metrics_metadata_interval_ms / 5);
+    for (unsigned n = 0; wanted && n < FAMILIES_AT_A_TIME && families_due(w->families, now_ms, &w->family_text, &due);
+         n++) {
+        struct destination *d = (struct destination *)(uintptr_t)due.owner;
+        if (batch_metadata(d, due.type, due.name, due.help, due.unit) == GCW_OK)
+            continue;
+        families_unsent(w->families, d, due.name);
+        break;
+    }
+    return w->families_ms;
 }

@@ -153,7 +153,7 @@ static bool front_open(gcw_writer *w)
     atomic_store(&w->budget.used, largest + sealed_bound(largest)); /* the encoder's scratch */
     const struct batcher_ops ops = {w, chunk_memory_take, chunk_memory_give};
     w->batcher = batcher_new(&bc, &ops);
-    w->families = families_new();
+    w->families = families_new(c->metrics_metadata_interval_ms);
     for (int i = 0; w->batcher && i < GCW_SIGNALS; i++)
         if (*c->signal[i].url && !(w->home[i] = batcher_destination(w->batcher, (gcw_signal)i, c->signal[i].tenant)))
             return false;
@@ -192,6 +192,7 @@ static gcw_status back_open(gcw_writer *w, gcw_error *err)
         .spill_after_ms = c->queue_mode == QUEUE_SPILL ? c->queue_spill_after_ms : 0,
         .metrics_protocol = (enum metrics_protocol)c->metrics_protocol,
         .offer_ms = OFFER_MS,
+        .split_rejected = c->metrics_split_rejected,
     };
     const struct deliver_ops ops = {
         w, deliver_send, writer_part, writer_settle, writer_release, deliver_random, deliver_log};
@@ -234,6 +235,7 @@ static void writer_free(gcw_writer *w)
     sealer_free(w->sealer);
     families_free(w->families);
     intern_table_free(w->groups.table);
+    buf_free(&w->family_text);
     for (int i = 0; i < GCW_SIGNALS; i++) {
         intern_table_free(w->table[i]);
         guard_free(w->guard[i]);

@@ -218,6 +218,7 @@ static void round_of_delivery(gcw_writer *w)
     report_turned_away(w);
     uint64_t next = MIN(deliver_run(w->deliver, now), commit);
     atomic_store(&w->protocol, (int)deliver_protocol(w->deliver));
+    next = MIN(next, families_run(w, now));
     if (w->unsent) {
         answer_unsent(w);
         return;

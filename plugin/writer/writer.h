@@ -62,6 +62,8 @@ struct gcw_writer {
     struct batcher *batcher;
     struct destination *home[GCW_SIGNALS]; /* of the configured tenant; NULL = signal not in use */
     struct families *families;
+    uint64_t families_ms; /* delivery thread: when families_run() looks again; and its scratch */
+    struct buf family_text;
     struct scratch {
         _Atomic bool busy;
         struct label_scratch labels, metadata;
@@ -169,6 +171,8 @@ gcw_status sample_source_write(struct sample_source *s, const gcw_label *labels,
 
 /* families.c */
 gcw_status metadata_append(gcw_writer *w, struct destination *d, const gcw_metadata *m, struct view name);
+/* Delivery thread: appends what is due again; returns when it wants to run next. */
+uint64_t families_run(gcw_writer *w, uint64_t now_ms);
 
 /* store.c: the disk queue's place in the writer */
 gcw_status writer_queue_open(gcw_writer *w, gcw_error *err);

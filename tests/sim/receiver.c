@@ -109,7 +109,7 @@ static void bad(struct world *w, const struct flight *f, struct answer *a)
 {
     for (uint32_t i = 0; i < f->count; i++)
         refuse(w, f->route, f->id[i]);
-    answered(a, 400, "out of bounds");
+    answered(a, 400, "no reason");
     count_written(f, a, 0);
 }
 
@@ -133,6 +133,34 @@ static void partial(struct world *w, const struct flight *f, struct answer *a)
     else
         answered(a, 400, text);
     count_written(f, a, f->count - lost);
+}
+
+/* Remote write 1.0 of Prometheus: nothing is taken for one that is bad. 2.0 takes the others. */
+static void poison(struct world *w, struct flight *f, struct answer *a)
+{
+    uint32_t bad = 0;
+    if (queue_signal(w->queue, f->route) == GCW_LOGS) {
+        fine(w, f, a);
+        return;
+    }
+    for (uint32_t i = 0; i < f->count; i++)
+        bad += record_poison(f->id[i]);
+    if (bad == 0) {
+        fine(w, f, a);
+        return;
+    }
+    answered(a, 400, chance_of(&w->chance, 2) ? "out of order sample" : "out of bounds");
+    if (f->protocol == PROTOCOL_RW1) {
+        w->poisoned = f;
+        w->poison_refusals[f->route]++;
+        return;
+    }
+    for (uint32_t i = 0; i < f->count; i++)
+        if (record_poison(f->id[i]))
+            refuse(w, f->route, f->id[i]);
+        else
+            take(w, f->route, f->id[i]);
+    count_written(f, a, f->count - bad);
 }
 
 static void answer_of(struct world *w, struct flight *f, struct answer *a)
@@ -170,6 +198,10 @@ static void answer_of(struct world *w, struct flight *f, struct answer *a)
         if (!not_understood(w, f, a))
             partial(w, f, a);
         return;
+    case POISON:
+        if (!not_understood(w, f, a))
+            poison(w, f, a);
+        return;
     case SMALL:
     case BURST:
         if (f->count > at_most) {
@@ -205,8 +237,11 @@ void receiver_step(struct world *w)
         answer_of(w, f, &a);
         for (uint32_t k = 0; k < f->count && f->unsure; k++)
             w->record[f->id[k]].again_ok = true;
+        const struct flight over = *f;
+        w->poisoned = w->poisoned ? &over : NULL;
         f->used = false;
-        free(f->id);
-        deliver_answer(w->deliver, f->route, &a, w->now_ms, w->unix_ms);
+        deliver_answer(w->deliver, over.route, &a, w->now_ms, w->unix_ms);
+        w->poisoned = NULL;
+        free(over.id);
     }
 }

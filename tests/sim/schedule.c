@@ -133,7 +133,8 @@ static void act(struct world *w, const struct move *a)
     w->chance = chance_new(a->seed);
     switch (a->act) {
     case ACT_PUSH:
-        world_push(w, chance_below(&w->chance, w->set.routes), 1 + chance_below(&w->chance, 20));
+        world_push(w, chance_below(&w->chance, w->set.routes),
+                   1 + chance_below(&w->chance, chance_of(&w->chance, 4) ? 60 : 20));
         break;
     case ACT_TICK:
         world_pass(w, chance_of(&w->chance, 8) ? chance_below(&w->chance, 900000) : chance_below(&w->chance, 3000));

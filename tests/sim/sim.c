@@ -25,6 +25,8 @@ static const struct {
     {"drop_on_retry", "a request that should be retried counts as delivered"},
     {"newest_first", "the newest request of a route is sent first"},
     {"skip_split", "a record between two parts of a request is taken as delivered"},
+    {"reject_poisoned", "what is refused for one bad record is given up whole"},
+    {"sift_without_end", "bad records are looked for at any price"},
     {"trust_silence", "a success without counts is taken for a 2.0 receiver's"},
     {"keep_offering", "a receiver that refuses 2.0 is offered it again at once"},
     {"forget_unsaid", "what 1.0 has no words for is not counted"},

@@ -91,20 +91,37 @@ static void on_lost(void *world, const struct queue_loss *loss, const struct rec
 }
 
 /* Rejected without an answer: what 1.0 could not say. A process before this one may have told so already, and some may
- * have been taken in 2.0 before the receiver changed: which ones are meant is not told, so those come last. */
+ * have been taken or refused in 2.0 before the receiver changed: which ones are meant is not told, so those come last.
+ */
 static void unsaid_end(struct world *w, const uint32_t *id, uint32_t count, uint64_t n)
 {
     uint64_t unsayable = 0, left = n;
     for (uint32_t i = 0; i < count; i++)
         unsayable += record_unsayable(id[i]);
-    for (int taken = 0; taken < 2; taken++)
+    for (int known = 0; known < 2; known++)
         for (uint32_t i = 0; i < count; i++) {
             struct record *r = &w->record[id[i]];
-            if (record_unsayable(id[i]) && !r->ended && r->taken == (bool)taken && left > 0)
+            if (record_unsayable(id[i]) && !r->ended && (r->taken || r->refused) == (bool)known && left > 0)
                 r->ended = r->order_ok = true, left--;
         }
     if (n > unsayable)
         fail(w->failure, "%llu records that can be said were given up as if not", (unsigned long long)(n - unsayable));
+}
+
+#define SIFT_CREDIT 64 /* refusals that a route may spend on looking for bad records */
+
+/* The end of what was refused whole: bad ones, alone as long as there is credit. */
+static void poisoned_end(struct world *w, const struct flight *f, uint64_t n)
+{
+    if (n != f->count)
+        fail(w->failure, "%u records were refused, %llu ended", f->count, (unsigned long long)n);
+    for (uint32_t i = 0; i < f->count; i++) {
+        struct record *r = &w->record[f->id[i]];
+        if (!record_poison(f->id[i]) && w->poison_refusals[f->route] <= SIFT_CREDIT)
+            fail(w->failure, "record %u was given up for another that is bad", f->id[i]);
+        if (!r->taken)
+            r->refused = true;
+    }
 }
 
 static void on_settle(void *world, const struct settlement *end)
@@ -124,16 +141,31 @@ static void on_settle(void *world, const struct settlement *end)
              taken);
     if (end->outcome == GCW_REJECTED && end->http_status == 0)
         unsaid_end(w, id, count, end->records);
+    if (end->outcome == GCW_REJECTED && end->http_status == 400 && w->poisoned)
+        poisoned_end(w, w->poisoned, end->records);
     if (end->outcome == GCW_DELIVERED || end->outcome == GCW_REJECTED)
         return; /* the receiver knows of these */
     for (uint32_t i = (uint32_t)(count - end->records); i < count; i++)
         w->record[id[i]].ended = w->record[id[i]].order_ok = true;
 }
 
+/* A request with something bad in it costs six refusals at the most, what credit there is apart. */
+static void poison_cost(struct world *w, uint32_t route)
+{
+    w->heads[route]++;
+    w->bad_heads[route] += w->poison_refusals[route] != w->refusals_before[route];
+    w->refusals_before[route] = w->poison_refusals[route];
+    if (w->poison_refusals[route] > SIFT_CREDIT + w->heads[route] + 6 * (w->bad_heads[route] + 1))
+        fail(w->failure, "%u requests with bad records cost %u refusals", w->bad_heads[route],
+             w->poison_refusals[route]);
+}
+
 static void on_release(void *world, struct sealed *s)
 {
     struct world *w = world;
     uint32_t id[BODY_RECORDS_MAX], count = 0;
+    if (s->lanes > 0)
+        poison_cost(w, s->route);
     if (body_read(s, id, &count) && s->share_count > 0) {
         shares_end(w, s->shares, s->share_count, id[0]);
         s->share_count = 0;
@@ -168,6 +200,7 @@ static struct sealed *on_part(void *world, const struct sealed *s, struct part *
     out->tenant = s->tenant;
     out->batch_seq = s->batch_seq;
     out->protocol = part->protocol;
+    out->lanes = 0; /* which a request has not */
     if (memory_take(w, out->charge))
         return out;
     sealed_free(out);
@@ -283,13 +316,22 @@ void world_open(struct world *w)
     const struct queue_ops qo = {w, memory_take, on_unload, on_durable, on_lost, on_log};
     w->metrics_protocol =
         chance_of(&w->chance, 4) ? (enum metrics_protocol)chance_below(&w->chance, 3) : METRICS_PROTOCOL_AUTO;
-    const struct deliver_config dc = {{500, 300000, 60000},  w->set.max_age_ms,   w->set.in_flight,
-                                      w->set.spill_after_ms, w->metrics_protocol, 100000};
+    const struct deliver_config dc = {{500, 300000, 60000},
+                                      w->set.max_age_ms,
+                                      w->set.in_flight,
+                                      w->set.spill_after_ms,
+                                      w->metrics_protocol,
+                                      100000,
+                                      true};
     const struct deliver_ops dops = {w, receiver_send, on_part, on_settle, on_release, on_random, on_log};
     gcw_error err;
     gcw_status status = GCW_ERR_IO;
     w->memory = w->accepted = w->settled = w->lost = 0;
     memset(w->seq, 0, sizeof w->seq);
+    memset(w->poison_refusals, 0, sizeof w->poison_refusals);
+    memset(w->heads, 0, sizeof w->heads);
+    memset(w->bad_heads, 0, sizeof w->bad_heads);
+    memset(w->refusals_before, 0, sizeof w->refusals_before);
     for (int tries = 0; status == GCW_ERR_IO && tries < 50; tries++) { /* a disk in trouble: the host tries again */
         if (tries)
             queue_free(w->queue);

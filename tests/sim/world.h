@@ -31,6 +31,7 @@ enum weather {
     PARTIAL,      /* 400 of Loki: some were kept */
     SMALL,        /* 413 above so many records */
     BURST,        /* 429 for ever above so many records */
+    POISON,       /* 400 of Prometheus to a 1.0 request: for one bad record nothing is taken */
     WEATHERS
 };
 
@@ -81,6 +82,9 @@ struct world {
         uint32_t at_most;
         uint32_t newest; /* largest id that was taken for the first time */
     } receiver[ROUTES_MAX];
+    const struct flight *poisoned; /* refused for some of its records, while it is being answered */
+    /* of this incarnation */
+    uint32_t poison_refusals[ROUTES_MAX], refusals_before[ROUTES_MAX], heads[ROUTES_MAX], bad_heads[ROUTES_MAX];
     bool token_bad;
     enum speaks speaks;
     enum metrics_protocol metrics_protocol; /* of this incarnation */
@@ -115,5 +119,7 @@ bool body_read(const struct sealed *s, uint32_t *id, uint32_t *count); /* false 
 #define BODY_RECORDS_MAX 64
 /* Remote write 1.0 has no words for these. */
 static inline bool record_unsayable(uint32_t id) { return id % 17 == 0; }
+/* In bad weather: here one, there a stretch of them. */
+static inline bool record_poison(uint32_t id) { return id % 29 == 5 || id / 128 % 2 == 1; }
 
 #endif

@@ -133,12 +133,12 @@ class Case(unittest.TestCase):
                         str(ROOT / "build/libgcw.a"), *libs, *deflate], check=True)
         return out
 
-    def prometheus(self, binary, scrape=None):
+    def prometheus(self, binary, scrape=None, config=""):
         """Starts one that takes remote write, and scrapes an address as job `scraped`; returns its base URL."""
         port = free_port()
         job = f'scrape_configs: [{{job_name: scraped, scrape_interval: 1s, static_configs: [{{targets: ["{scrape}"]}}]}}]\n'
-        (self.dir / "prometheus.yml").write_text("global: {}\n" + (job if scrape else ""))
-        self.start(binary, f"--config.file={self.dir}/prometheus.yml", f"--storage.tsdb.path={self.dir}/data",
+        (self.dir / "prometheus.yml").write_text("global: {}\n" + (job if scrape else "") + config)
+        self.start(binary, f"--config.file={self.dir}/prometheus.yml", f"--storage.tsdb.path={self.dir}/data{port}",
                    f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver",
                    "--enable-feature=exemplar-storage,native-histograms")
         base = f"http://127.0.0.1:{port}"

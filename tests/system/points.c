@@ -20,7 +20,7 @@ static uint64_t bits(double d)
 static void append(const char *name, gcw_metric_type type, const gcw_point *p)
 {
     const gcw_label labels[] = {{"__name__", 8, name, strlen(name)}, GCW_LABEL("job", "points")};
-    const gcw_metadata meta = {type, NULL, "One of a kind.", NULL};
+    const gcw_metadata meta = {type, NULL, "One of a kind.", "points"};
     gcw_error err;
     gcw_series *s = gcw_series_intern(w, labels, 2, &meta, NULL, &err);
     if (!s || gcw_point_append(s, p, NULL, &err) != GCW_OK) {

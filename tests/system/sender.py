@@ -21,7 +21,7 @@ class Sender(Case):
             exporter, sink, case = Exporter(cls.page, cls.content_type), Sink(cls.reply), cls("run")
             case.setUp()
             try:
-                case.send(exporter, sink, lambda: cls.until(exporter, sink) if cls.until else sink.requests, cls.args)
+                case.send(exporter, sink, lambda: cls.until(exporter, sink) if cls.until else sink.requests, (*cls.args, "--signal-timeout", "30s"))
             finally:
                 case.tearDown()
                 exporter.stop()

@@ -5,6 +5,7 @@ import socketserver
 import threading
 
 from flb import *
+from loki import start_loki
 
 LOKI_PATH = "/loki/api/v1/push"
 
@@ -140,24 +141,7 @@ class Lines(FluentBit):
         self.assertEqual({r["line"] for r in got}, {'{"m":"hello"}'})
 
     def test_lines_come_back_from_a_real_loki(self):
-        loki, port = need("loki"), free_port()
-        (self.dir / "loki.yaml").write_text(f"""
-auth_enabled: false
-analytics: {{reporting_enabled: false}}
-server: {{http_listen_address: 127.0.0.1, http_listen_port: {port}, grpc_listen_address: 127.0.0.1, grpc_listen_port: {free_port()}}}
-common:
-  instance_addr: 127.0.0.1
-  path_prefix: {self.dir}/loki
-  storage: {{filesystem: {{chunks_directory: {self.dir}/loki/chunks, rules_directory: {self.dir}/loki/rules}}}}
-  replication_factor: 1
-  ring: {{kvstore: {{store: inmemory}}}}
-schema_config: {{configs: [{{from: 2020-01-01, store: tsdb, object_store: filesystem, schema: v13, index: {{prefix: i_, period: 24h}}}}]}}
-limits_config: {{discover_service_name: [], discover_log_levels: false}}
-ingester: {{lifecycler: {{min_ready_duration: 0s}}}}
-""")
-        self.start(loki, f"-config.file={self.dir}/loki.yaml")
-        base = f"http://127.0.0.1:{port}"
-        wait_for("loki", lambda: "ready" in get(base + "/ready"), 120)
+        base = start_loki(self, ", discover_service_name: [], discover_log_levels: false")
         p = self.launch(self.service(), self.section("INPUT", name="dummy", dummy='{"m":"hello","level":"info"}', samples=7, rate=20),
                         self.ours(logs_url=base, labels="job=flb, level=$level", ack="delivered", workers=1))
 

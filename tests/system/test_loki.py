@@ -3,6 +3,7 @@ import time
 
 from harness import *
 from shapes import *
+from loki import start_loki
 from test_logs import corpus
 
 ENCODINGS = ("json", "protobuf")
@@ -10,28 +11,7 @@ ENCODINGS = ("json", "protobuf")
 
 class Loki(Case):
     def server(self, limits="", more="", auth="false"):
-        binary, port = need("loki"), free_port()
-        (self.dir / "loki.yaml").write_text(f"""
-auth_enabled: {auth}
-analytics: {{reporting_enabled: false}}
-server: {{http_listen_address: 127.0.0.1, http_listen_port: {port}, grpc_listen_address: 127.0.0.1, grpc_listen_port: {free_port()}}}
-common:
-  instance_addr: 127.0.0.1
-  path_prefix: {self.dir}/loki
-  storage: {{filesystem: {{chunks_directory: {self.dir}/loki/chunks, rules_directory: {self.dir}/loki/rules}}}}
-  replication_factor: 1
-  ring: {{kvstore: {{store: inmemory}}}}
-storage_config: {{object_store: {{filesystem: {{dir: {self.dir}/loki/objects}}}}}}
-schema_config: {{configs: [{{from: 2020-01-01, store: tsdb, object_store: filesystem, schema: v13, index: {{prefix: i_, period: 24h}}}}]}}
-limits_config: {{max_entries_limit_per_query: 0, max_query_length: 0{limits}}}
-ingester: {{lifecycler: {{min_ready_duration: 0s, final_sleep: 0s}}}}
-frontend_worker: {{dns_lookup_duration: 300ms}}
-frontend: {{scheduler_dns_lookup_period: 300ms}}
-{more}
-""")
-        self.start(binary, f"-config.file={self.dir}/loki.yaml")
-        self.base = f"http://127.0.0.1:{port}"
-        wait_for("loki", lambda: "ready" in get(self.base + "/ready"), 120)
+        self.base = start_loki(self, limits, more, auth)
         return self.base
 
     def read(self, query, since=None, tenant="x"):
@@ -59,6 +39,9 @@ frontend: {{scheduler_dns_lookup_period: 300ms}}
         self.server(", discover_service_name: [], discover_log_levels: false")
         lines = corpus(10000)
         for encoding in ENCODINGS:
+            run = self.gcw("check", "--logs-url", self.base, "--set", f"logs_encoding={encoding}")
+            self.assertEqual(run.returncode, 0, run.stdout)
+            self.assertEqual(self.read('{job=~".+"}'), [])
             self.push(encoding, lines)
             got = self.read(f'{{form="{encoding}"}}')
             self.assertEqual([r[2] for r in got], [l[:262144].decode("utf-8", "replace") for l in lines])

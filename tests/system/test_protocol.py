@@ -23,8 +23,8 @@ class Points(Case):
         super().setUp()
         self.points_program = self.program("points")
 
-    def points(self, url, protocol, *tenant, code=0):
-        run = subprocess.run([self.points_program, url, protocol, str(NOW), *tenant], capture_output=True, env=clean_env(), timeout=60)
+    def points(self, url, protocol, *tenant, code=0, now=NOW):
+        run = subprocess.run([self.points_program, url, protocol, str(now), *tenant], capture_output=True, env=clean_env(), timeout=60)
         self.assertEqual(run.returncode, code, run.stderr.decode())
         return json.loads(run.stdout), run.stderr.decode()
 
@@ -34,14 +34,21 @@ class Points(Case):
                                    ("pt_ended", "3ff0000000000000", NOW - 1000, None),
                                    ("pt_ended", "7ff0000000000002", NOW, None),
                                    ("pt_minus_zero", "8000000000000000", NOW, None)])
+        self.check_exemplar(NOW)
+        self.check_histograms(two, NOW - 60000 if two else None)
+        self.check_metadata({r["family"]: (r["metric_type"], r["help"], r["unit"]) for r in self.records("metadata")}, two)
+
+    def check_exemplar(self, now):
         exemplar, = self.records("exemplar")
         self.assertEqual((exemplar["labels"], exemplar["exemplar"], exemplar["value"], exemplar["time_ms"]),
-                         (labels("pt_counter_total"), TRACE, "2.5", NOW - 1000))
+                         (labels("pt_counter_total"), TRACE, "2.5", now - 1000))
+
+    def check_histograms(self, two, start_ms):
         got = {r["labels"]["__name__"]: r for r in self.records("histogram")}
-        self.assertEqual(list(got), ["pt_int", "pt_float"] + (["pt_custom"] if two else []))
+        self.assertEqual(set(got), {"pt_int", "pt_float"} | ({"pt_custom"} if two else set()))
         h = got["pt_int"]
         self.assertEqual((h["schema"], h["count"], h["sum"], h["zero_count"], h["zero_threshold"], h["positive"], h["negative"], h.get("start_ms")),
-                         (3, "22", "18.4", "7", "0.001", [[-1, "2"], [0, "1"], [4, "3"]], [[2, "4"], [3, "5"]], NOW - 60000 if two else None))
+                         (3, "22", "18.4", "7", "0.001", [[-1, "2"], [0, "1"], [4, "3"]], [[2, "4"], [3, "5"]], start_ms))
         h = got["pt_float"]
         self.assertEqual((h["float"], h["count"], h["sum"], h["zero_count"], h["reset_hint"], h["positive"]),
                          (True, "4.75", "-1.5", "1", 3, [[-1, "0.5"], [0, "1.25"], [4, "2"]]))
@@ -49,9 +56,13 @@ class Points(Case):
             h = got["pt_custom"]
             self.assertEqual((h["schema"], h["count"], h["positive"], h["custom_values"]),
                              (-53, "5", [[0, "1"], [1, "2"], [2, "2"]], ["1", "2"]))
-        meta = {r["family"]: (r["metric_type"], r["help"]) for r in self.records("metadata")}
-        self.assertEqual({"pt_counter_total", "pt_int", "pt_float"} - set(meta), set())
-        self.assertEqual(meta["pt_counter_total"], ("counter", "One of a kind."))
+
+    def check_metadata(self, got, two):
+        types = dict(pt_counter_total="counter", pt_ended="gauge", pt_minus_zero="gauge", pt_int="histogram", pt_float="gaugehistogram")
+        if two:
+            types["pt_custom"] = "histogram"
+        got.pop(None if two else "pt_custom", None)  # 1.0 cannot say this one, but may describe it
+        self.assertEqual(got, {family: (kind, "One of a kind.", "points") for family, kind in types.items()})
 
     def test_all_that_can_be_said_arrives_whatever_the_receiver_speaks(self):
         for kind in KINDS:
@@ -95,8 +106,8 @@ class Points(Case):
 
     # ---- real receivers
 
-    def prometheus_write(self, binary):
-        self.base = self.prometheus(binary)
+    def prometheus_write(self, binary, **how):
+        self.base = self.prometheus(binary, **how)
         return self.base + "/api/v1/write"
 
     def ask(self, what, **parameters):
@@ -130,6 +141,27 @@ class Points(Case):
             for bound, wanted in ((low, want[0]), (high, want[1])):
                 self.assertTrue(bound == wanted or math.isclose(bound, wanted, rel_tol=1e-12), (name, bound, wanted))
 
+    def check_says(self, url, *ends):
+        """What `gcw check` says with each metrics_protocol; nothing is stored. None = no."""
+        for protocol, end in zip(("auto", "1.0", "2.0"), ends):
+            run = self.gcw("check", "--metrics-url", url, "-s", f"metrics_protocol={protocol}")
+            self.assertEqual(run.returncode, 1 if end is None else 0, run.stdout)
+            self.assertIn(end or "set metrics_protocol to auto or 1.0", run.stdout.decode())
+
+    def test_check_knows_what_real_receivers_speak_and_stores_nothing(self):
+        one, two = "remote write 1.0\n", "remote write 2.0\n"
+        fallen = "remote write 1.0 (the receiver does not take 2.0: HTTP 204 without its counts)\n"
+        with self.subTest("prometheus"):
+            self.check_says(self.prometheus_write(need("prometheus")), fallen, one, None)
+            self.assertEqual(get_json(self.base + "/api/v1/labels")["data"], [])
+        with self.subTest("prometheus3"):
+            self.check_says(self.prometheus_write(need("prometheus3")), two, one, two)
+            self.assertEqual(get_json(self.base + "/api/v1/labels")["data"], [])
+        with self.subTest("victoria-metrics"):
+            self.check_says(self.victoria_metrics(), fallen, one, None)
+            get(self.base + "/internal/force_flush")
+            self.assertEqual(get_json(self.base + "/api/v1/labels")["data"], [])
+
     def test_prometheus_3_gives_back_what_it_was_sent_in_2(self):
         s, said = self.points(self.prometheus_write(need("prometheus3")), "auto")
         self.assertEqual((s["delivered"], s["rejected"], s["requests"]), (7, 0, 1), said)
@@ -139,6 +171,75 @@ class Points(Case):
         s, said = self.points(self.prometheus_write(need("prometheus3")), "1.0")
         self.assertEqual((s["delivered"], s["rejected"], s["requests"]), (6, 1, 1), said)
         self.check_prometheus(False)
+
+    def check_poison(self, binary):
+        """A 1.0 request with 999 good samples and one that Prometheus refuses, for which it throws away all of it."""
+        url = self.prometheus_write(binary)
+        one = ("-s", "metrics_protocol=1.0", "--summary", "json")
+        sample = lambda name, value, ms: b"%s %d %d\n" % (name, value, ms)
+        for case, ms in (("older", NOW - 1000), ("other", NOW), ("ancient", NOW - 36_000_000)):
+            with self.subTest(case):
+                name, good = b"%s_bad" % case.encode(), b"%s_good" % case.encode()
+                self.assertEqual(self.gcw("push", "metrics", "-u", url, *one, stdin=sample(name, 1, NOW)).returncode, 0)
+                text = b"".join(sample(b'%s{n="%d"}' % (good, n), n, NOW - 500) + sample(b'%s{n="%d"}' % (good, n), n + 1, NOW)
+                                if n != 250 else sample(name, 2, ms) for n in range(500))
+                run = self.gcw("push", "metrics", "-u", url, *one, stdin=text)
+                s = summary(run)
+                self.assertEqual((run.returncode, s["delivered"], s["rejected"]), (1, 998, 1), run.stderr)
+                self.assertLess(s["requests"], 25)
+                got = {r["metric"]["n"]: [v for _, v in r["values"]] for r in self.query(f"{case}_good[10s]")}
+                self.assertEqual(got, {str(n): [str(n), str(n + 1)] for n in range(500) if n != 250})
+                self.assertEqual([r["value"][1] for r in self.query(f"{case}_bad")], ["1"])
+        with self.subTest("all of it"):
+            run = self.gcw("push", "metrics", "-u", url, *one, stdin=b"".join(sample(b'all{n="%d"}' % n, n, NOW - 36_000_000) for n in range(1000)))
+            self.assertEqual((summary(run)["delivered"], summary(run)["rejected"]), (0, 1000))
+            self.assertLess(summary(run)["requests"], 80)
+        with self.subTest("off"):
+            run = self.gcw("push", "metrics", "-u", url, *one, "-s", "metrics_split_rejected=off",
+                           stdin=sample(b"off_good", 1, NOW) + sample(b"older_bad", 2, NOW - 1000))
+            self.assertEqual((summary(run)["delivered"], summary(run)["rejected"], summary(run)["requests"]), (0, 2, 1))
+
+    def test_prometheus_2_42_keeps_the_good_samples_of_a_request_with_a_bad_one(self):
+        self.check_poison(need("prometheus"))
+
+    def test_prometheus_3_keeps_the_good_samples_of_a_request_with_a_bad_one(self):
+        self.check_poison(need("prometheus3"))
+
+    def test_prometheus_3_forwards_metadata_exemplars_and_histograms_as_it_was_sent_them(self):
+        """Its API has metadata of scraped targets alone; its own remote write tells what else it has kept. It puts exemplars into entries
+        without a sample, which 2.0 does not allow: they are read from 1.0."""
+        two = self.receive() + "/api/v1/push"
+        exemplars = self.dir / "exemplars.ndjson"
+        one = self.receive("--limit", "metrics_strict=0", "--out", exemplars) + "/api/v1/push"
+        more = "send_exemplars: true, send_native_histograms: true, queue_config: {batch_send_deadline: 100ms}"
+        url = self.prometheus_write(need("prometheus3"), config=f"""
+remote_write:
+- {{url: "{two}", protobuf_message: io.prometheus.write.v2.Request, {more}}}
+- {{url: "{one}", {more}}}
+""")
+        now = int(time.time() * 1000) + 60_000  # what is older than its start is not forwarded
+        s, said = self.points(url, "auto", now=now)
+        self.assertEqual((s["delivered"], s["rejected"], s["requests"]), (7, 0, 1), said)
+        wait_for("the points", lambda: len(self.records("sample")) == 4 and len(self.records("histogram")) == 3)
+        self.check_metadata({r["family"]: (r["metric_type"], r["help"], r["unit"]) for r in self.records("metadata")}, True)
+        self.check_histograms(True, None)
+        self.accepted = exemplars
+        wait_for("the exemplar", lambda: self.records("exemplar"))
+        self.check_exemplar(now)
+
+    def test_victoria_metrics_gives_back_metadata(self):
+        binary = need("victoria-metrics")
+        if b"-enableMetadata" not in subprocess.run([binary, "-help"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60).stdout:
+            print(f"SKIPPED: {binary} is older than metadata")
+            self.skipTest("an older victoria-metrics")
+        for protocol in ("auto", "1.0"):
+            with self.subTest(protocol=protocol):
+                s, said = self.points(self.victoria_metrics("-enableMetadata"), protocol)
+                self.assertEqual((s["delivered"], s["rejected"]), (6, 1), said)
+                got = {family: [(m["type"].replace(" ", ""), m["help"], m["unit"]) for m in all_of_it]
+                       for family, all_of_it in get_json(self.base + "/api/v1/metadata")["data"].items()}
+                self.assertEqual({len(m) for m in got.values()}, {1})
+                self.check_metadata({family: m for family, (m,) in got.items()}, False)
 
     def test_prometheus_2_42_loses_nothing_of_what_1_can_say(self):
         s, said = self.points(self.prometheus_write(need("prometheus")), "auto")
@@ -157,16 +258,20 @@ class Points(Case):
         self.assertEqual((s["delivered"], s["rejected"]), (51, 2), run.stderr)
         self.assertEqual(len(self.query('{__name__=~"b|c"}')), 51)
 
-    def test_victoria_metrics_loses_no_sample(self):
+    def victoria_metrics(self, *args):
         binary, port = need("victoria-metrics"), free_port()
-        self.start(binary, f"-storageDataPath={self.dir}/vm", f"-httpListenAddr=127.0.0.1:{port}", "-search.latencyOffset=0s")
-        base = f"http://127.0.0.1:{port}"
-        wait_for("victoria-metrics", lambda: get(base + "/health"))
+        self.start(binary, f"-storageDataPath={self.dir}/vm{port}", f"-httpListenAddr=127.0.0.1:{port}", "-search.latencyOffset=0s", *args)
+        self.base = f"http://127.0.0.1:{port}"
+        wait_for("victoria-metrics", lambda: get(self.base + "/health"))
+        return self.base + "/api/v1/write"
+
+    def test_victoria_metrics_loses_no_sample(self):
+        url = self.victoria_metrics()
         text = b"".join(b'vm{n="%d"} %d %d\n' % (n, n, NOW) for n in range(500))
-        run = self.gcw("push", "metrics", "-u", base + "/api/v1/write", "--summary", "json", stdin=text)
+        run = self.gcw("push", "metrics", "-u", url, "--summary", "json", stdin=text)
         self.assertEqual((run.returncode, summary(run)["delivered"]), (0, 500), run.stderr)
-        get(base + "/internal/force_flush")
-        rows = get(base + "/api/v1/export?match[]=vm").splitlines()
+        get(self.base + "/internal/force_flush")
+        rows = get(self.base + "/api/v1/export?match[]=vm").splitlines()
         self.assertEqual({(r["metric"]["n"], r["values"][0]) for r in map(json.loads, rows)}, {(str(n), n) for n in range(500)})
 
 

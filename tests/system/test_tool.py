@@ -2,6 +2,7 @@
 import base64
 import http.server
 import pty
+import re
 import select
 import threading
 
@@ -211,6 +212,37 @@ class Use(Case):
         self.assertEqual(run.returncode, 2)
         self.assertEqual(self.gcw("check").returncode, 2)
         self.assertEqual(self.records("sample") + self.records("entry"), [])
+
+    def test_check_tells_which_remote_write_the_receiver_takes(self):
+        no = {"1.0": "HTTP 415", "silent": "HTTP 204 without its counts", "400": "HTTP 400"}
+        for kind in ("both", *no):
+            base = self.receive("-m", f"remote_write={kind}")
+            for protocol in ("auto", "1.0", "2.0"):
+                with self.subTest(receiver=kind, protocol=protocol):
+                    run = self.gcw("check", "--metrics-url", base + "/api/v1/push", "-s", f"metrics_protocol={protocol}")
+                    taken = protocol != "2.0" or kind == "both"
+                    self.assertEqual(run.returncode, 0 if taken else 1, run.stdout)
+                    ending = {"1.0": "remote write 1.0", "2.0": "remote write 2.0"}.get(protocol, "remote write 2.0" if kind == "both" else
+                             f"remote write 1.0 (the receiver does not take 2.0: {no.get(kind)})")
+                    if taken:
+                        self.assertRegex(run.stdout.decode().strip(), r": ok, HTTP 200 in \d+ ms, " + re.escape(ending) + "$")
+                    else:
+                        self.assertIn(b"set metrics_protocol to auto or 1.0", run.stdout)
+            self.assertEqual(self.records("sample") + self.records("metadata"), [])
+
+    def test_check_finds_a_receiver_of_1_that_fails_over_2(self):
+        base = self.receive("-m", "status=500:1")
+        run = self.gcw("check", "--metrics-url", base + "/api/v1/push")
+        self.assertEqual(run.returncode, 0, run.stdout)
+        self.assertIn(b"remote write 1.0 (the receiver does not take 2.0: HTTP 500)", run.stdout)
+
+    def test_check_tries_logs_in_the_encoding_that_the_writer_would_use(self):
+        for encoding, said in (("json", "JSON"), ("protobuf", "protobuf")):
+            base = self.receive()
+            run = self.gcw("check", "--logs-url", base, "-s", f"logs_encoding={encoding}")
+            self.assertEqual(run.returncode, 0, run.stdout)
+            self.assertRegex(run.stdout.decode().strip(), r": ok, HTTP 204 in \d+ ms, " + said + "$")
+            self.assertEqual(self.records("entry"), [])
 
     def terminal(self, *args):
         """Runs the tool with standard error on a terminal while input comes slowly; returns what was seen there."""

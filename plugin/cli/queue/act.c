@@ -15,11 +15,8 @@ struct replay {
 };
 
 static const struct cli_option replay_rows[] = {
-    {"metrics-url", 0, "URL", "Destination", "where metrics go"},
-    {"logs-url", 0, "URL", "Destination", "where logs go; of a signal without a URL nothing is touched"},
-    {"token-file", 0, "FILE", "Destination", "file that holds the access policy token; GCW_TOKEN also does"},
-    {"config", 'c', "FILE", "Configuration", "options as `key = value` lines, see gcw.conf(5)"},
-    {"set", 's', "KEY=VALUE", "Configuration", "one option of gcw.conf(5)"},
+    DESTINATION_OPTIONS,
+    CONFIGURATION_OPTIONS,
     {"timeout", 0, "DURATION", "Running", "how long to try (default 10m; 0 = until all is sent); the rest stays"},
     {"verbose", 'v', NULL, "Running", "log what the writer does"},
 };
@@ -40,8 +37,7 @@ static void on_signal(int sig)
 
 static int replay_set(void *ctx, const struct cli_option *option, const char *arg)
 {
-    static const struct settings_row rows[] = {
-        {"metrics-url", "metrics_url"}, {"logs-url", "logs_url"}, {"token-file", "token_file"}};
+    static const struct settings_row rows[] = {DESTINATION_SETTINGS};
     struct replay *r = ctx;
     bool failed;
     if (settings_option(&r->settings, rows, ARRAY_LEN(rows), option, arg, &failed))

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <snappy-c.h>
 
-#include "codec/codec.h"
 #include "logproto.pb-c.h"
+#include "seal.h"
 
 /* The records [from, from + count) of a request, in its own protocol. */
 static struct sealed *slice(const struct sealed *s, uint32_t from, uint32_t count, bool *broken)
@@ -220,31 +220,11 @@ static void test_any_entries_are_read_back_as_they_were(void **state)
 
 /* ---- parts ------------------------------------------------------------------------------------------------------ */
 
-static struct sealed *seal(const struct buf *raw, uint32_t records)
+static Gcw__Loki__PushRequest *read_sealed(const struct sealed *s)
 {
-    struct buf packed = {0};
-    assert_true(snappy_pack(&packed, raw));
-    struct sealed *s = sealed_new(packed.p, packed.n);
-    assert_non_null(s);
-    s->signal = GCW_LOGS;
-    s->protocol = PROTOCOL_LOKI_PROTO;
-    s->encoding = ENCODING_SNAPPY;
-    s->records = records;
-    s->raw_len = (uint32_t)raw->n;
-    s->tenant = "t";
-    buf_free(&packed);
-    return s;
-}
-
-static Gcw__Loki__PushRequest *unseal(const struct sealed *s)
-{
-    size_t n = s->raw_len;
-    uint8_t *raw = malloc(n);
-    assert_non_null(raw);
-    assert_int_equal(snappy_uncompress((const char *)s->body, s->len, (char *)raw, &n), SNAPPY_OK);
-    Gcw__Loki__PushRequest *r = gcw__loki__push_request__unpack(NULL, n, raw);
-    assert_non_null(r);
-    free(raw);
+    struct buf raw = unseal(s);
+    Gcw__Loki__PushRequest *r = read_back(&raw);
+    buf_free(&raw);
     return r;
 }
 
@@ -272,7 +252,7 @@ static void test_parts_hold_each_entry_once_in_its_stream(void **state)
     struct label_scratch s = {0};
     struct buf raw = {0};
     build(&raw, LINES, &s);
-    struct sealed *whole = seal(&raw, LINES);
+    struct sealed *whole = seal(PROTOCOL_LOKI_PROTO, ENCODING_SNAPPY, &raw, LINES);
     for (uint32_t size = 1; size <= LINES; size += 3) {
         uint32_t k = 0;
         for (uint32_t from = 0; from < LINES; from += size) {
@@ -280,7 +260,7 @@ static void test_parts_hold_each_entry_once_in_its_stream(void **state)
             struct sealed *part = slice(whole, from, MIN(size, LINES - from), &broken);
             assert_non_null(part);
             assert_int_equal(part->protocol, PROTOCOL_LOKI_PROTO);
-            Gcw__Loki__PushRequest *r = unseal(part);
+            Gcw__Loki__PushRequest *r = read_sealed(part);
             for (size_t i = 0; i < r->n_streams; i++) {
                 assert_true(r->streams[i]->n_entries > 0);
                 for (size_t e = 0; e < r->streams[i]->n_entries; e++, k++) {
@@ -315,7 +295,7 @@ static void test_bodies_of_others_are_told_as_broken(void **state)
     for (size_t i = 0; i < raw.n; i++) { /* whatever one byte becomes: a part, or told; never a crash */
         uint8_t was = raw.p[i];
         raw.p[i] = (uint8_t)~was;
-        struct sealed *q = seal(&raw, 20);
+        struct sealed *q = seal(PROTOCOL_LOKI_PROTO, ENCODING_SNAPPY, &raw, 20);
         bool broken;
         struct sealed *part = slice(q, 3, 10, &broken);
         assert_true(!part == broken);
@@ -327,7 +307,7 @@ static void test_bodies_of_others_are_told_as_broken(void **state)
     assert_true(told > 0);
     for (size_t n = 1; n < raw.n; n++) {
         struct buf cut = {raw.p, n, n};
-        struct sealed *q = seal(&cut, 20);
+        struct sealed *q = seal(PROTOCOL_LOKI_PROTO, ENCODING_SNAPPY, &cut, 20);
         bool broken;
         assert_null(slice(q, 0, 1, &broken));
         assert_true(broken);

@@ -8,9 +8,9 @@
 
 #include <snappy-c.h>
 
-#include "codec/codec.h"
 #include "remote1.pb-c.h"
 #include "remote2.pb-c.h"
+#include "seal.h"
 
 /* ---- chance -------------------------------------------------------------------------------------------------------
  */
@@ -65,7 +65,7 @@ static void labels_random(struct buf *block, uint32_t number)
 
 static void bench_open(struct bench *b)
 {
-    *b = (struct bench){.guard = guard_new(1000000, UINT64_MAX), .families = families_new()};
+    *b = (struct bench){.guard = guard_new(1000000, UINT64_MAX), .families = families_new(1)};
     b->table = intern_table_new(b->guard, 7, NULL);
     b->symbols = intern_table_symbols(b->table);
     b->rw2 = rw2_new(b->symbols);
@@ -293,11 +293,11 @@ static void test_series_that_were_forgotten_leave_no_text_behind(void **unused)
 
 static void describe(struct bench *b)
 {
-    families_update(b->families, &b->owner, GCW_TYPE_COUNTER, view_of("m1_total"), view_of("Help of one."),
-                    view_of(""));
-    families_update(b->families, &b->owner, GCW_TYPE_COUNTER, view_of("m2"), view_of("Help of two."), view_of("s"));
-    families_update(b->families, &b->owner, GCW_TYPE_HISTOGRAM, view_of("m3"), view_of("no counter"), view_of(""));
-    families_update(b->families, NULL, GCW_TYPE_GAUGE, view_of("m4_total"), view_of("another's"), view_of(""));
+    families_update(b->families, &b->owner, GCW_TYPE_COUNTER, view_of("m1_total"), view_of("Help of one."), view_of(""),
+                    1);
+    families_update(b->families, &b->owner, GCW_TYPE_COUNTER, view_of("m2"), view_of("Help of two."), view_of("s"), 1);
+    families_update(b->families, &b->owner, GCW_TYPE_HISTOGRAM, view_of("m3"), view_of("no counter"), view_of(""), 1);
+    families_update(b->families, NULL, GCW_TYPE_GAUGE, view_of("m4_total"), view_of("another's"), view_of(""), 1);
 }
 
 static void test_metadata_goes_with_every_series_of_a_family(void **unused)
@@ -336,32 +336,6 @@ static void test_metadata_goes_with_every_series_of_a_family(void **unused)
 /* ---- parts, and 1.0 -----------------------------------------------------------------------------------------------
  */
 
-static struct sealed *seal(const struct buf *raw, uint32_t records)
-{
-    struct buf packed = {0};
-    assert_true(snappy_pack(&packed, raw));
-    struct sealed *s = sealed_new(packed.p, packed.n);
-    assert_non_null(s);
-    s->protocol = PROTOCOL_RW2;
-    s->encoding = ENCODING_SNAPPY;
-    s->records = records;
-    s->raw_len = (uint32_t)raw->n;
-    s->tenant = "t";
-    buf_free(&packed);
-    return s;
-}
-
-static struct buf unpack(const struct sealed *s)
-{
-    struct buf raw = {0};
-    size_t n = s->raw_len;
-    assert_true(buf_reserve(&raw, n + 1));
-    assert_int_equal(snappy_uncompress((const char *)s->body, s->len, (char *)raw.p, &n), SNAPPY_OK);
-    assert_int_equal(n, s->raw_len);
-    raw.n = n;
-    return raw;
-}
-
 static void test_parts_hold_every_record_once_and_their_own_symbols(void **unused)
 {
     (void)unused;
@@ -373,7 +347,7 @@ static void test_parts_hold_every_record_once_and_their_own_symbols(void **unuse
         struct buf raw = {0};
         uint32_t n = 1 + below(200), families;
         request_make(&b, want, n, &raw, &families);
-        struct sealed *s = seal(&raw, n);
+        struct sealed *s = seal(PROTOCOL_RW2, ENCODING_SNAPPY, &raw, n);
         for (uint32_t from = 0; from < n;) {
             uint32_t most = 1 + below(40);
             struct part cut = {.from = from, .count = MIN(most, n - from), .protocol = PROTOCOL_RW2};
@@ -381,7 +355,7 @@ static void test_parts_hold_every_record_once_and_their_own_symbols(void **unuse
             assert_non_null(part);
             assert_int_equal(part->records, cut.count);
             assert_int_equal(part->protocol, PROTOCOL_RW2);
-            struct buf bytes = unpack(part);
+            struct buf bytes = unseal(part);
             check_request(&bytes, want + from, cut.count);
             from += cut.count;
             buf_free(&bytes);
@@ -418,7 +392,7 @@ static void test_in_1_the_records_are_the_same(void **unused)
         struct buf raw = {0};
         uint32_t n = 1 + below(300), families;
         request_make(&b, want, n, &raw, &families);
-        struct sealed *s = seal(&raw, n);
+        struct sealed *s = seal(PROTOCOL_RW2, ENCODING_SNAPPY, &raw, n);
         for (uint32_t from = 0; from < n;) {
             struct part cut = {.from = from, .count = n - from, .protocol = PROTOCOL_RW1};
             struct sealed *part = sealed_part(s, &cut);
@@ -427,7 +401,7 @@ static void test_in_1_the_records_are_the_same(void **unused)
             assert_true(cut.count > 0 && part->records == cut.count);
             assert_true(part->raw_len <= MAX(s->raw_len, 128 * KIB) + 64 * KIB);
             assert_int_equal(part->protocol, PROTOCOL_RW1);
-            struct buf bytes = unpack(part);
+            struct buf bytes = unseal(part);
             Gcw__Rw1__WriteRequest *r = gcw__rw1__write_request__unpack(NULL, bytes.n, bytes.p);
             assert_non_null(r);
             assert_int_equal(r->n_timeseries, cut.count);
@@ -457,10 +431,10 @@ static void test_in_1_each_family_is_described_once(void **unused)
     for (uint32_t i = 0; i < 200; i++)
         assert_true(rw2_series(b.rw2, b.series[i]) && rw2_sample(b.rw2, i, i));
     assert_true(request_end(b.rw2, &raw, &families));
-    struct sealed *s = seal(&raw, 200);
+    struct sealed *s = seal(PROTOCOL_RW2, ENCODING_SNAPPY, &raw, 200);
     struct part cut = {.count = 200, .protocol = PROTOCOL_RW1};
     struct sealed *part = sealed_part(s, &cut);
-    struct buf bytes = unpack(part);
+    struct buf bytes = unseal(part);
     Gcw__Rw1__WriteRequest *r = gcw__rw1__write_request__unpack(NULL, bytes.n, bytes.p);
     assert_int_equal(r->n_metadata, 2);
     assert_string_equal(r->metadata[0]->metric_family_name, "m1_total");
@@ -492,7 +466,7 @@ static void test_damaged_bodies_are_told_or_read(void **unused)
         assert_true(buf_append(&bad, raw.p, round % 3 ? raw.n : below((uint32_t)raw.n) + 1));
         for (uint32_t flips = 1 + below(3); flips > 0; flips--)
             bad.p[below((uint32_t)bad.n)] ^= (uint8_t)(1u << below(8));
-        struct sealed *s = seal(&bad, 30);
+        struct sealed *s = seal(PROTOCOL_RW2, ENCODING_SNAPPY, &bad, 30);
         struct part cut = {.from = below(29), .count = 1, .protocol = round % 2 ? PROTOCOL_RW1 : PROTOCOL_RW2};
         struct sealed *part = sealed_part(s, &cut);
         broken += cut.broken;

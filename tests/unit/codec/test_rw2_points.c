@@ -10,9 +10,9 @@
 
 #include <snappy-c.h>
 
-#include "codec/codec.h"
 #include "remote1.pb-c.h"
 #include "remote2.pb-c.h"
+#include "seal.h"
 
 #define T INT64_C(1700000000000)
 
@@ -96,12 +96,13 @@ static void test_counter_with_start_time_exemplar_and_metadata(void **unused)
 {
     (void)unused;
     const gcw_label labels[] = {GCW_LABEL("__name__", "http_requests_total"), GCW_LABEL("job", "a")};
-    struct families *families = families_new();
+    struct families *families = families_new(1);
     struct buf raw = {0}, exemplars = {0};
     struct point p = {.time_ms = T, .start_ms = T - 3600000};
     double v = 42;
     memcpy(&p.value_bits, &v, 8);
-    families_update(families, NULL, GCW_TYPE_COUNTER, view_of("http_requests_total"), view_of("Total."), view_of(""));
+    families_update(families, NULL, GCW_TYPE_COUNTER, view_of("http_requests_total"), view_of("Total."), view_of(""),
+                    1);
     exemplar_add(&exemplars, "trace_id", "abc", 2.5, T - 1000);
     p.exemplars = buf_view(&exemplars);
     request_of_one(&raw, labels, 2, families, &p);
@@ -136,10 +137,10 @@ static void test_integer_histogram(void **unused)
     const uint64_t counts[] = {2, 1, 3};
     const gcw_histogram h = {
         .schema = 3, .count = 6, .sum = 18.4, .zero_threshold = 0.001, .positive = {spans, 2, counts, NULL, 3}};
-    struct families *families = families_new();
+    struct families *families = families_new(1);
     struct buf raw = {0}, fields = {0}, bounds = {0};
     struct point p = {.time_ms = T};
-    families_update(families, NULL, GCW_TYPE_HISTOGRAM, view_of("lat"), view_of(""), view_of(""));
+    families_update(families, NULL, GCW_TYPE_HISTOGRAM, view_of("lat"), view_of(""), view_of(""), 1);
     histogram_of(&fields, &bounds, &h, &p);
     request_of_one(&raw, labels, 1, families, &p);
     assert_hex(&raw, "220022085f5f6e616d655f5f22036c6174"
@@ -168,10 +169,10 @@ static void test_custom_buckets(void **unused)
                              .positive = {spans, 1, counts, NULL, 3},
                              .custom_bounds = custom,
                              .custom_bound_count = 2};
-    struct families *families = families_new();
+    struct families *families = families_new(1);
     struct buf raw = {0}, fields = {0}, bounds = {0};
     struct point p = {.time_ms = T};
-    families_update(families, NULL, GCW_TYPE_HISTOGRAM, view_of("lat"), view_of(""), view_of(""));
+    families_update(families, NULL, GCW_TYPE_HISTOGRAM, view_of("lat"), view_of(""), view_of(""), 1);
     histogram_of(&fields, &bounds, &h, &p);
     request_of_one(&raw, labels, 1, families, &p);
     assert_hex(&raw, "220022085f5f6e616d655f5f22036c6174"
@@ -442,30 +443,6 @@ static void check_1(const struct buf *raw, const struct made *made, uint32_t n, 
     gcw__rw1__write_request__free_unpacked(r, NULL);
 }
 
-static struct sealed *seal(const struct buf *raw, uint32_t records)
-{
-    struct buf packed = {0};
-    assert_true(snappy_pack(&packed, raw));
-    struct sealed *s = sealed_new(packed.p, packed.n);
-    s->protocol = PROTOCOL_RW2;
-    s->encoding = ENCODING_SNAPPY;
-    s->records = records;
-    s->raw_len = (uint32_t)raw->n;
-    s->tenant = "t";
-    buf_free(&packed);
-    return s;
-}
-
-static struct buf unpack(const struct sealed *s)
-{
-    struct buf raw = {0};
-    size_t n = s->raw_len;
-    assert_true(buf_reserve(&raw, n + 1));
-    assert_int_equal(snappy_uncompress((const char *)s->body, s->len, (char *)raw.p, &n), SNAPPY_OK);
-    raw.n = n;
-    return raw;
-}
-
 #define RECORDS 80
 
 static void parts_check(const struct sealed *s, const struct made *made, uint32_t n, enum protocol protocol,
@@ -486,7 +463,7 @@ static void parts_check(const struct sealed *s, const struct made *made, uint32_
         assert_int_equal(cut.unsaid, unsaid);
         assert_true(!part == (unsaid == cut.count));
         if (part) {
-            struct buf bytes = unpack(part);
+            struct buf bytes = unseal(part);
             assert_int_equal(part->records, cut.count - unsaid);
             if (protocol == PROTOCOL_RW2)
                 check_2(&bytes, made + from, cut.count);
@@ -514,7 +491,7 @@ static void test_random_points_come_back_whole_in_parts_and_in_1(void **unused)
         }
         assert_true(request_end(e, &raw, &described));
         check_2(&raw, made, n);
-        struct sealed *s = seal(&raw, n);
+        struct sealed *s = seal(PROTOCOL_RW2, ENCODING_SNAPPY, &raw, n);
         parts_check(s, made, n, PROTOCOL_RW2, true, true);
         parts_check(s, made, n, PROTOCOL_RW1, true, true);
         parts_check(s, made, n, PROTOCOL_RW1, false, true);

@@ -9,7 +9,7 @@
 #include <snappy-c.h>
 #include <zlib.h>
 
-#include "codec/codec.h"
+#include "seal.h"
 
 static struct view label_block(struct buf *b, const char *value)
 {
@@ -18,44 +18,6 @@ static struct view label_block(struct buf *b, const char *value)
     const uint8_t head[] = {0x0a, (uint8_t)(5 + n), 0x0a, 1, 'n', 0x12, (uint8_t)n};
     assert_true(buf_append(b, head, sizeof head) && buf_append(b, value, n));
     return buf_view(b);
-}
-
-static struct sealed *seal(enum protocol protocol, enum encoding encoding, const struct buf *raw, uint32_t records)
-{
-    struct buf packed = {0};
-    struct gzip *g = gzip_new(1);
-    assert_true(encoding == ENCODING_NONE     ? buf_append(&packed, raw->p, raw->n)
-                : encoding == ENCODING_SNAPPY ? snappy_pack(&packed, raw)
-                                              : gzip_pack(g, &packed, raw));
-    struct sealed *s = sealed_new(packed.p, packed.n);
-    assert_non_null(s);
-    s->protocol = protocol;
-    s->encoding = encoding;
-    s->records = records;
-    s->raw_len = (uint32_t)raw->n;
-    s->tenant = "t";
-    gzip_free(g);
-    buf_free(&packed);
-    return s;
-}
-
-static struct buf unpack(const struct sealed *s)
-{
-    struct buf raw = {0};
-    assert_true(buf_reserve(&raw, s->raw_len + 1u));
-    raw.n = s->raw_len;
-    if (s->encoding == ENCODING_SNAPPY) {
-        assert_int_equal(snappy_uncompress((const char *)s->body, s->len, (char *)raw.p, &raw.n), SNAPPY_OK);
-    } else if (s->encoding == ENCODING_GZIP) {
-        z_stream z = {
-            .next_in = (Bytef *)(uintptr_t)s->body, .avail_in = s->len, .next_out = raw.p, .avail_out = s->raw_len};
-        assert_int_equal(inflateInit2(&z, 31), Z_OK);
-        assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
-        inflateEnd(&z);
-    } else {
-        memcpy(raw.p, s->body, s->len);
-    }
-    return raw;
 }
 
 static void test_metrics_in_parts_are_the_same_bytes(void **state)
@@ -83,7 +45,7 @@ static void test_metrics_in_parts_are_the_same_bytes(void **state)
         assert_non_null(part);
         assert_false(cut.broken);
         assert_int_equal(part->records, n);
-        struct buf bytes = unpack(part);
+        struct buf bytes = unseal(part);
         metadata += part->metadata;
         assert_true(buf_append(&joined, bytes.p, bytes.n));
         buf_free(&bytes);
@@ -115,7 +77,7 @@ static void test_logs_in_parts_are_the_same_entries_of_the_same_streams(void **s
             struct part cut = {.from = i, .count = 1 + i, .protocol = PROTOCOL_LOKI_JSON};
             struct sealed *part = sealed_part(s, &cut);
             assert_non_null(part);
-            struct buf bytes = unpack(part);
+            struct buf bytes = unseal(part);
             assert_int_equal(bytes.n, strlen(parts[i]));
             assert_memory_equal(bytes.p, parts[i], bytes.n);
             buf_free(&bytes);

@@ -74,13 +74,19 @@ static const struct said {
     {M, 400, "too many HA clusters (err-mimir-tenant-too-many-ha-clusters)", ACTION_REJECT, 0},
     {M, 400, "received a series whose label value length exceeds the limit (err-mimir-label-value-too-long)",
      ACTION_PARTIAL, 1},
-    {M, 400, "out of order sample", ACTION_REJECT, 0},
     {M, 400, "received message larger than max (400000 vs 300000)", ACTION_SPLIT, 0},
     {M, 400, "user=t: err: out of order sample. timestamp=2026-01-01T00:00:00Z, series={__name__=\"a\"}",
      ACTION_PARTIAL, 1},
     {M, 400, "user=t: per-user series limit of 10 exceeded, please contact administrator", ACTION_PARTIAL, 1},
     {M, 400, "series has too many labels (actual: 31, limit: 30) series: 'a'", ACTION_PARTIAL, 1},
     {M, 400, "timestamp too new: 1 metric: \"a\"", ACTION_PARTIAL, 1},
+    {M, 400, "out of order sample", ACTION_SIFT, 0},
+    {M, 400, "duplicate sample for timestamp", ACTION_SIFT, 0},
+    {M, 400, "duplicate sample for timestamp 1795624314758; overrides not allowed: existing 1, new value 2",
+     ACTION_SIFT, 0},
+    {M, 400, "out of bounds", ACTION_SIFT, 0},
+    {M, 400, "out of bounds: timestamp is too far in the future", ACTION_SIFT, 0},
+    {M, 400, "too old sample", ACTION_SIFT, 0},
     {L, 400, "user 't', total ignored: 7 out of 10 for stream: {a=\"b\"}", ACTION_PARTIAL, 7},
     {L, 400,
      "total ignored: 3 out of 10 for stream: {a=\"b\"} user 't', total ignored: 4 out of 5 for stream: {a=\"c\"}",
@@ -205,21 +211,21 @@ static void test_ends_without_an_answer(void **state)
 static void test_every_row_decides_something(void **state)
 {
     static const struct beside asked[] = {
-        [SPOKEN_ANY] = {PROTOCOL_RW1, -1, false},        [SPOKEN_2] = {PROTOCOL_RW2, -1, false},
-        [SPOKEN_2_COUNTED] = {PROTOCOL_RW2, 1, false},   [SPOKEN_2_SILENT] = {PROTOCOL_RW2, -1, true},
-        [SPOKEN_2_UNPROVEN] = {PROTOCOL_RW2, -1, false},
+        [SPOKEN_ANY] = {PROTOCOL_RW1, -1, false},     [SPOKEN_1] = {PROTOCOL_RW1, -1, false},
+        [SPOKEN_2] = {PROTOCOL_RW2, -1, false},       [SPOKEN_2_COUNTED] = {PROTOCOL_RW2, 1, false},
+        [SPOKEN_2_SILENT] = {PROTOCOL_RW2, -1, true}, [SPOKEN_2_UNPROVEN] = {PROTOCOL_RW2, -1, false},
     };
     size_t count;
     const struct answer_row *rows = answer_rows(&count);
     (void)state;
     for (size_t i = 0; i < count; i++) {
         bool decides = false;
+        const char *body = rows[i].body ? rows[i].body + (*rows[i].body == '^') : "";
         for (int signal = 0; signal < GCW_SIGNALS && !decides; signal++)
             for (int status = rows[i].status_min; status <= rows[i].status_max && !decides; status++)
-                decides = (rows[i].signals & (1u << signal)) &&
-                          judge_beside((gcw_signal)signal, rows[i].end, status, rows[i].body ? rows[i].body : "",
-                                       &asked[rows[i].spoken])
-                                  .row == &rows[i];
+                decides =
+                    (rows[i].signals & (1u << signal)) &&
+                    judge_beside((gcw_signal)signal, rows[i].end, status, body, &asked[rows[i].spoken]).row == &rows[i];
         if (!decides)
             fail_msg("row %zu (%d, %s) is hidden by the rows before it", i, rows[i].status_min, rows[i].reason);
     }

@@ -1,18 +1,10 @@
 /* The delivery machine against a virtual clock and network. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "deliver/deliver.h"
+#include "machine.h"
 
 #define LOG_LINES 64
 
 struct world {
-    struct queue *queue;
-    struct deliver *deliver;
-    uint64_t now;
+    struct machine m;
     struct {
         uint32_t route;
         uint64_t seq;
@@ -23,8 +15,6 @@ struct world {
         uint32_t from, count;
     } sliced[64];
     size_t slice_count;
-    uint64_t outcome[GCW_OUTCOMES];
-    size_t released;
     char log[LOG_LINES][256];
     size_t log_count;
 };
@@ -36,15 +26,6 @@ static void on_send(void *ctx, const struct sealed *s, unsigned attempt)
     w->sent[w->sent_count].route = s->route;
     w->sent[w->sent_count].seq = s->batch_seq;
     w->sent[w->sent_count++].attempt = attempt;
-}
-static void on_settle(void *ctx, const struct settlement *end)
-{
-    ((struct world *)ctx)->outcome[end->outcome] += end->records;
-}
-static void on_release(void *ctx, struct sealed *s)
-{
-    ((struct world *)ctx)->released++;
-    sealed_free(s);
 }
 /* Half of a body is half its bytes; what it holds does not matter here. Of what is sent in 1.0 instead of 2.0, two fit
  * at a time, and record 3 cannot be said. */
@@ -71,11 +52,6 @@ static struct sealed *on_part(void *ctx, const struct sealed *s, struct part *p)
     sealed_free(out);
     return NULL;
 }
-static uint32_t no_jitter(void *ctx)
-{
-    (void)ctx;
-    return 0;
-}
 static void on_log(void *ctx, gcw_log_level level, const char *text)
 {
     struct world *w = ctx;
@@ -88,22 +64,14 @@ static void on_log(void *ctx, gcw_log_level level, const char *text)
 static struct world *world_new(uint64_t max_age_ms, unsigned in_flight)
 {
     struct world *w = calloc(1, sizeof *w);
-    const struct deliver_config c = {{500, 300000, 60000}, max_age_ms, in_flight, 0, METRICS_PROTOCOL_AUTO, 3600000};
-    const struct deliver_ops ops = {w, on_send, on_part, on_settle, on_release, no_jitter, on_log};
-    const struct queue_config qc = {.mode = QUEUE_MEMORY};
-    const struct queue_ops qops = {.ctx = w};
-    w->now = 1000;
-    w->queue = queue_new(&qc, &qops);
-    w->deliver = deliver_new(&c, &ops, w->queue);
+    const struct deliver_config c = {.max_age_ms = max_age_ms, .max_in_flight = in_flight, .split_rejected = true};
+    machine_open(&w->m, &c, on_send, on_part, on_log);
     return w;
 }
 
 static void world_free(struct world *w)
 {
-    deliver_stop(w->deliver);
-    deliver_drop_all(w->deliver, "end of test");
-    deliver_free(w->deliver);
-    queue_free(w->queue);
+    machine_close(&w->m);
     free(w);
 }
 
@@ -116,9 +84,9 @@ static void push(struct world *w, gcw_signal signal, uint32_t route, uint64_t se
     s->records = 10;
     s->raw_len = 1000000;
     s->tenant = "t";
-    s->sealed_mono_ms = w->now;
+    s->sealed_mono_ms = w->m.now;
     s->charge = 100;
-    assert_true(deliver_push(w->deliver, s));
+    assert_true(deliver_push(w->m.deliver, s));
 }
 
 static void answer(struct world *w, uint32_t route, int status, const char *body, const char *retry_after)
@@ -126,7 +94,7 @@ static void answer(struct world *w, uint32_t route, int status, const char *body
     struct answer a = {.end = END_ANSWERED, .status = status};
     strcpy(a.text, body);
     strcpy(a.retry_after, retry_after);
-    deliver_answer(w->deliver, route, &a, w->now, 0);
+    deliver_answer(w->m.deliver, route, &a, w->m.now, 0);
 }
 
 static void test_route_sends_in_order_one_at_a_time(void **state)
@@ -135,15 +103,15 @@ static void test_route_sends_in_order_one_at_a_time(void **state)
     struct world *w = world_new(0, 8);
     push(w, GCW_METRICS, 0, 1);
     push(w, GCW_METRICS, 0, 2);
-    deliver_run(w->deliver, w->now);
+    deliver_run(w->m.deliver, w->m.now);
     assert_int_equal(w->sent_count, 1);
     answer(w, 0, 200, "", "");
-    deliver_run(w->deliver, w->now);
+    deliver_run(w->m.deliver, w->m.now);
     assert_int_equal(w->sent_count, 2);
     assert_int_equal(w->sent[1].seq, 2);
     answer(w, 0, 204, "", "");
-    assert_int_equal(w->outcome[GCW_DELIVERED], 20);
-    assert_int_equal(w->released, 2);
+    assert_int_equal(w->m.outcome[GCW_DELIVERED], 20);
+    assert_int_equal(w->m.released, 2);
     world_free(w);
 }
 
@@ -153,16 +121,16 @@ static void test_failing_route_does_not_hold_up_another(void **state)
     struct world *w = world_new(0, 1);
     push(w, GCW_METRICS, 0, 1);
     push(w, GCW_LOGS, 1, 1);
-    deliver_run(w->deliver, w->now);
+    deliver_run(w->m.deliver, w->m.now);
     assert_int_equal(w->sent_count, 1);
     answer(w, w->sent[0].route, 503, "", "");
-    uint64_t next = deliver_run(w->deliver, w->now);
+    uint64_t next = deliver_run(w->m.deliver, w->m.now);
     assert_int_equal(w->sent_count, 2);
     assert_int_not_equal(w->sent[0].route, w->sent[1].route);
-    assert_int_equal(next, w->now + 500);
+    assert_int_equal(next, w->m.now + 500);
     answer(w, w->sent[1].route, w->sent[1].route == 1 ? 204 : 200, "", "");
-    w->now += 500;
-    deliver_run(w->deliver, w->now);
+    w->m.now += 500;
+    deliver_run(w->m.deliver, w->m.now);
     assert_int_equal(w->sent_count, 3);
     assert_int_equal(w->sent[2].attempt, 1);
     world_free(w);
@@ -175,18 +143,18 @@ static void test_retry_waits_longer_each_time_and_follows_retry_after(void **sta
     push(w, GCW_METRICS, 0, 1);
     uint64_t want[] = {500, 1000, 2000, 4000};
     for (size_t i = 0; i < ARRAY_LEN(want); i++) {
-        deliver_run(w->deliver, w->now);
+        deliver_run(w->m.deliver, w->m.now);
         answer(w, 0, 500, "", "");
-        assert_int_equal(deliver_run(w->deliver, w->now), w->now + want[i]);
-        w->now += want[i];
+        assert_int_equal(deliver_run(w->m.deliver, w->m.now), w->m.now + want[i]);
+        w->m.now += want[i];
     }
-    deliver_run(w->deliver, w->now);
+    deliver_run(w->m.deliver, w->m.now);
     answer(w, 0, 429, "", "30");
-    assert_int_equal(deliver_run(w->deliver, w->now), w->now + 30000);
-    w->now += 30000;
-    deliver_run(w->deliver, w->now);
+    assert_int_equal(deliver_run(w->m.deliver, w->m.now), w->m.now + 30000);
+    w->m.now += 30000;
+    deliver_run(w->m.deliver, w->m.now);
     answer(w, 0, 429, "", "999999");
-    assert_int_equal(deliver_run(w->deliver, w->now), w->now + 300000);
+    assert_int_equal(deliver_run(w->m.deliver, w->m.now), w->m.now + 300000);
     world_free(w);
 }
 
@@ -196,21 +164,21 @@ static void test_parked_route_keeps_data_says_so_once_and_goes_on_at_once(void *
     struct world *w = world_new(0, 8);
     push(w, GCW_METRICS, 0, 1);
     for (int i = 0; i < 3; i++) {
-        deliver_run(w->deliver, w->now);
+        deliver_run(w->m.deliver, w->m.now);
         answer(w, 0, 401, "invalid scope requested", "");
-        assert_int_equal(deliver_run(w->deliver, w->now), w->now + 60000);
-        w->now += 60000;
+        assert_int_equal(deliver_run(w->m.deliver, w->m.now), w->m.now + 60000);
+        w->m.now += 60000;
     }
     assert_int_equal(w->log_count, 1);
     assert_non_null(strstr(w->log[0], "scope"));
-    deliver_run(w->deliver, w->now);
+    deliver_run(w->m.deliver, w->m.now);
     answer(w, 0, 401, "", "");
     size_t sent = w->sent_count;
-    deliver_unpark(w->deliver, w->now);
-    deliver_run(w->deliver, w->now);
+    deliver_unpark(w->m.deliver, w->m.now);
+    deliver_run(w->m.deliver, w->m.now);
     assert_int_equal(w->sent_count, sent + 1);
     answer(w, 0, 200, "", "");
-    assert_int_equal(w->outcome[GCW_DELIVERED], 10);
+    assert_int_equal(w->m.outcome[GCW_DELIVERED], 10);
     assert_int_equal(w->log_count, 2); /* and that it works again */
     world_free(w);
 }
@@ -220,20 +188,20 @@ static void test_partial_acceptance_is_counted_from_the_servers_words(void **sta
     (void)state;
     struct world *w = world_new(0, 8);
     push(w, GCW_LOGS, 0, 1);
-    deliver_run(w->deliver, w->now);
+    deliver_run(w->m.deliver, w->m.now);
     answer(w, 0, 400, "user 'fake', total ignored: 3 out of 10 for stream: {a=\"b\"}", "");
-    assert_int_equal(w->outcome[GCW_REJECTED], 3);
-    assert_int_equal(w->outcome[GCW_DELIVERED], 7);
+    assert_int_equal(w->m.outcome[GCW_REJECTED], 3);
+    assert_int_equal(w->m.outcome[GCW_DELIVERED], 7);
     world_free(w);
 }
 
 /* Answers 413 to everything above `most` records, for one request of ten. */
 static void take_at_most(struct world *w, uint32_t most)
 {
-    for (int i = 0; i < 40 && !queue_empty(w->queue, 0); i++) {
+    for (int i = 0; i < 40 && !queue_empty(w->m.queue, 0); i++) {
         size_t before = w->sent_count;
-        w->now += 10;
-        deliver_run(w->deliver, w->now);
+        w->m.now += 10;
+        deliver_run(w->m.deliver, w->m.now);
         if (w->sent_count == before)
             return;
         uint32_t count = w->slice_count ? w->sliced[w->slice_count - 1].count : 10;
@@ -247,13 +215,13 @@ static void test_too_large_is_sent_in_parts_and_the_limit_is_kept(void **state)
     struct world *w = world_new(0, 8);
     push(w, GCW_METRICS, 0, 1);
     take_at_most(w, 5);
-    assert_int_equal(w->outcome[GCW_DELIVERED], 10);
+    assert_int_equal(w->m.outcome[GCW_DELIVERED], 10);
     assert_int_equal(w->sent_count, 3); /* ten, five, five */
-    assert_int_equal(w->released, 3);   /* two slices and the request */
+    assert_int_equal(w->m.released, 3); /* two slices and the request */
     push(w, GCW_METRICS, 0, 2);
     take_at_most(w, 5);
     assert_int_equal(w->sent_count, 5); /* what was learned is kept */
-    assert_int_equal(w->outcome[GCW_DELIVERED], 20);
+    assert_int_equal(w->m.outcome[GCW_DELIVERED], 20);
     world_free(w);
 }
 
@@ -270,7 +238,7 @@ static void test_parts_cover_every_record_once_in_order(void **state)
             next += w->sliced[i].count;
         }
     assert_int_equal(next, 10);
-    assert_int_equal(w->outcome[GCW_DELIVERED], 10);
+    assert_int_equal(w->m.outcome[GCW_DELIVERED], 10);
     world_free(w);
 }
 
@@ -280,8 +248,8 @@ static void test_single_record_that_is_too_large_is_rejected_and_the_rest_goes_o
     struct world *w = world_new(0, 8);
     push(w, GCW_METRICS, 0, 1);
     take_at_most(w, 0);
-    assert_int_equal(w->outcome[GCW_REJECTED], 10);
-    assert_true(queue_empty(w->queue, 0));
+    assert_int_equal(w->m.outcome[GCW_REJECTED], 10);
+    assert_true(queue_empty(w->m.queue, 0));
     world_free(w);
 }
 
@@ -290,13 +258,13 @@ static void test_rate_limit_that_never_lets_a_request_pass_is_met_with_less(void
     (void)state;
     struct world *w = world_new(0, 8);
     push(w, GCW_LOGS, 0, 1);
-    for (int i = 0; i < 12 && !queue_empty(w->queue, 0); i++) {
-        w->now += 600000;
-        deliver_run(w->deliver, w->now);
+    for (int i = 0; i < 12 && !queue_empty(w->m.queue, 0); i++) {
+        w->m.now += 600000;
+        deliver_run(w->m.deliver, w->m.now);
         uint32_t count = w->slice_count ? w->sliced[w->slice_count - 1].count : 10;
         answer(w, 0, count > 5 ? 429 : 204, count > 5 ? "ingestion rate limit exceeded" : "", "");
     }
-    assert_int_equal(w->outcome[GCW_DELIVERED], 10);
+    assert_int_equal(w->m.outcome[GCW_DELIVERED], 10);
     assert_true(w->sent_count >= 6 && w->sliced[0].count == 5); /* four in vain, then halves */
     world_free(w);
 }
@@ -306,12 +274,12 @@ static void test_expired_requests_are_counted_and_make_way(void **state)
     (void)state;
     struct world *w = world_new(10000, 8);
     push(w, GCW_METRICS, 0, 1);
-    deliver_run(w->deliver, w->now);
+    deliver_run(w->m.deliver, w->m.now);
     answer(w, 0, 503, "", "");
-    w->now += 10000;
+    w->m.now += 10000;
     push(w, GCW_METRICS, 0, 2);
-    deliver_run(w->deliver, w->now);
-    assert_int_equal(w->outcome[GCW_EXPIRED], 10);
+    deliver_run(w->m.deliver, w->m.now);
+    assert_int_equal(w->m.outcome[GCW_EXPIRED], 10);
     assert_int_equal(w->sent[w->sent_count - 1].seq, 2);
     world_free(w);
 }
@@ -321,15 +289,15 @@ static void test_eviction_takes_the_oldest_that_is_not_in_flight(void **state)
     (void)state;
     struct world *w = world_new(0, 1);
     push(w, GCW_METRICS, 0, 1);
-    deliver_run(w->deliver, w->now);
-    w->now++;
+    deliver_run(w->m.deliver, w->m.now);
+    w->m.now++;
     push(w, GCW_METRICS, 0, 2);
-    w->now++;
+    w->m.now++;
     push(w, GCW_METRICS, 0, 3);
-    assert_int_equal(deliver_evict(w->deliver, 100), 100);
-    assert_int_equal(w->outcome[GCW_DROPPED], 10);
+    assert_int_equal(deliver_evict(w->m.deliver, 100), 100);
+    assert_int_equal(w->m.outcome[GCW_DROPPED], 10);
     answer(w, 0, 200, "", "");
-    deliver_run(w->deliver, w->now);
+    deliver_run(w->m.deliver, w->m.now);
     assert_int_equal(w->sent[w->sent_count - 1].seq, 3);
     world_free(w);
 }

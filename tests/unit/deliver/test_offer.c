@@ -1,27 +1,17 @@
 /* Choosing between remote write 2.0 and 1.0: what a receiver did not understand is sent again, and nobody flaps. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "machine.h"
 
-#include <cmocka.h>
-
-#include "deliver/deliver.h"
-
-#define HOUR   UINT64_C(3600000)
 #define ROUTES 3
 
 struct world {
-    struct queue *queue;
-    struct deliver *deliver;
-    uint64_t now;
+    struct machine m;
     struct sent {
         enum protocol protocol;
         uint32_t route, records;
         uint64_t seq;
     } sent[400];
     unsigned sent_count;
-    uint64_t outcome[GCW_OUTCOMES], seq[ROUTES];
+    uint64_t seq[ROUTES];
     unsigned said_fall_back, parked;
     bool broken;
 };
@@ -58,23 +48,6 @@ static struct sealed *on_part(void *ctx, const struct sealed *s, struct part *p)
     return out;
 }
 
-static void on_settle(void *ctx, const struct settlement *end)
-{
-    ((struct world *)ctx)->outcome[end->outcome] += end->records;
-}
-
-static void on_release(void *ctx, struct sealed *s)
-{
-    (void)ctx;
-    sealed_free(s);
-}
-
-static uint32_t no_jitter(void *ctx)
-{
-    (void)ctx;
-    return 0;
-}
-
 static void on_log(void *ctx, gcw_log_level level, const char *text)
 {
     struct world *w = ctx;
@@ -86,26 +59,18 @@ static void on_log(void *ctx, gcw_log_level level, const char *text)
 static struct world *world_new(enum metrics_protocol protocol)
 {
     struct world *w = calloc(1, sizeof *w);
-    const struct deliver_config c = {{500, 300000, 60000}, 0, 8, 0, protocol, HOUR};
-    const struct deliver_ops ops = {w, on_send, on_part, on_settle, on_release, no_jitter, on_log};
-    const struct queue_config qc = {.mode = QUEUE_MEMORY};
-    const struct queue_ops qops = {.ctx = w};
-    w->now = 1000;
-    w->queue = queue_new(&qc, &qops);
-    w->deliver = deliver_new(&c, &ops, w->queue);
+    const struct deliver_config c = {.max_in_flight = 8, .metrics_protocol = protocol, .split_rejected = true};
+    machine_open(&w->m, &c, on_send, on_part, on_log);
     return w;
 }
 
 static void world_free(struct world *w)
 {
-    deliver_stop(w->deliver);
-    deliver_drop_all(w->deliver, "end of test");
-    deliver_free(w->deliver);
-    queue_free(w->queue);
+    machine_close(&w->m);
     free(w);
 }
 
-static void run(struct world *w) { deliver_run(w->deliver, w->now); }
+static void run(struct world *w) { deliver_run(w->m.deliver, w->m.now); }
 
 static void push_as(struct world *w, uint32_t route, enum protocol protocol)
 {
@@ -116,20 +81,20 @@ static void push_as(struct world *w, uint32_t route, enum protocol protocol)
     s->records = 10;
     s->raw_len = 1000;
     s->tenant = "t";
-    s->sealed_mono_ms = w->now;
+    s->sealed_mono_ms = w->m.now;
     s->charge = 100;
-    assert_true(deliver_push(w->deliver, s));
+    assert_true(deliver_push(w->m.deliver, s));
     run(w);
 }
 
 /* In whatever protocol requests are sealed now. */
-static void push(struct world *w, uint32_t route) { push_as(w, route, deliver_protocol(w->deliver)); }
+static void push(struct world *w, uint32_t route) { push_as(w, route, deliver_protocol(w->m.deliver)); }
 
 static void answer(struct world *w, uint32_t route, int status, int written)
 {
     struct answer a = {.end = END_ANSWERED, .status = status, .counted = written >= 0};
     a.written = a.counted ? (uint64_t)written : 0;
-    deliver_answer(w->deliver, route, &a, w->now, 0);
+    deliver_answer(w->m.deliver, route, &a, w->m.now, 0);
     run(w);
 }
 
@@ -144,7 +109,7 @@ static void test_a_receiver_of_2_gets_2(void **state)
         assert_int_equal(last(w)->protocol, PROTOCOL_RW2);
         answer(w, 0, 204, 10);
     }
-    assert_int_equal(w->outcome[GCW_DELIVERED], 50);
+    assert_int_equal(w->m.outcome[GCW_DELIVERED], 50);
     assert_int_equal(w->said_fall_back, 0);
     world_free(w);
 }
@@ -164,15 +129,15 @@ static void fall_back(int status)
     assert_int_equal(last(w)->route, 1);
     for (int i = 0; i < 3; i++)
         answer(w, 1, 204, -1); /* 4, 4, and 1 of the last two */
-    assert_int_equal(w->outcome[GCW_DELIVERED], 9);
-    assert_int_equal(w->outcome[GCW_REJECTED], 1);
+    assert_int_equal(w->m.outcome[GCW_DELIVERED], 9);
+    assert_int_equal(w->m.outcome[GCW_REJECTED], 1);
     for (int i = 0; i < 6; i++) {
         answer(w, 0, 204, -1);
     }
-    assert_int_equal(w->outcome[GCW_DELIVERED], 27);
-    assert_int_equal(w->outcome[GCW_REJECTED], 3);
+    assert_int_equal(w->m.outcome[GCW_DELIVERED], 27);
+    assert_int_equal(w->m.outcome[GCW_REJECTED], 3);
     assert_int_equal(w->said_fall_back, 1);
-    assert_int_equal(deliver_protocol(w->deliver), PROTOCOL_RW1);
+    assert_int_equal(deliver_protocol(w->m.deliver), PROTOCOL_RW1);
     world_free(w);
 }
 
@@ -212,11 +177,11 @@ static void test_500_again_and_again_to_the_first_offer_is_tried_in_1(void **sta
         for (int i = 0; i < 4; i++) {
             assert_int_equal(last(w)->protocol, i == 3 && !proven ? PROTOCOL_RW1 : PROTOCOL_RW2);
             answer(w, 0, 500, -1);
-            w->now += HOUR / 60;
+            w->m.now += HOUR / 60;
             run(w);
         }
         assert_int_equal(last(w)->protocol, proven ? PROTOCOL_RW2 : PROTOCOL_RW1);
-        assert_int_equal(w->outcome[GCW_REJECTED], 0);
+        assert_int_equal(w->m.outcome[GCW_REJECTED], 0);
         world_free(w);
     }
 }
@@ -229,12 +194,12 @@ static void test_400_of_a_proven_receiver_is_a_word_on_the_data(void **state)
     answer(w, 0, 204, 10);
     push(w, 0);
     answer(w, 0, 400, 7);
-    assert_int_equal(w->outcome[GCW_DELIVERED], 17);
-    assert_int_equal(w->outcome[GCW_REJECTED], 3);
+    assert_int_equal(w->m.outcome[GCW_DELIVERED], 17);
+    assert_int_equal(w->m.outcome[GCW_REJECTED], 3);
     push(w, 0);
     answer(w, 0, 400, -1);
-    assert_int_equal(w->outcome[GCW_REJECTED], 13);
-    assert_int_equal(deliver_protocol(w->deliver), PROTOCOL_RW2);
+    assert_int_equal(w->m.outcome[GCW_REJECTED], 13);
+    assert_int_equal(deliver_protocol(w->m.deliver), PROTOCOL_RW2);
     world_free(w);
 }
 
@@ -245,20 +210,20 @@ static void test_2_is_offered_again_ever_more_seldom(void **state)
     struct world *w = world_new(METRICS_PROTOCOL_AUTO);
     uint64_t hold = HOUR;
     for (int round = 0; round < 8; round++) {
-        assert_int_equal(deliver_protocol(w->deliver), PROTOCOL_RW2);
+        assert_int_equal(deliver_protocol(w->m.deliver), PROTOCOL_RW2);
         push(w, 0);
         assert_int_equal(last(w)->protocol, PROTOCOL_RW2);
         answer(w, 0, 204, -1);
         for (int i = 0; i < 3; i++)
             answer(w, 0, 204, -1);
-        w->now += hold - 1;
+        w->m.now += hold - 1;
         run(w);
-        assert_int_equal(deliver_protocol(w->deliver), PROTOCOL_RW1);
+        assert_int_equal(deliver_protocol(w->m.deliver), PROTOCOL_RW1);
         push(w, 0);
         assert_int_equal(last(w)->protocol, PROTOCOL_RW1);
         answer(w, 0, 204, -1);
-        w->now += 1;
-        assert_true(deliver_run(w->deliver, w->now) > w->now);
+        w->m.now += 1;
+        assert_true(deliver_run(w->m.deliver, w->m.now) > w->m.now);
         hold = MIN(2 * hold, 24 * HOUR);
     }
     assert_int_equal(w->said_fall_back, 8);
@@ -273,7 +238,7 @@ static void test_an_updated_receiver_is_found_out(void **state)
     answer(w, 0, 415, -1);
     for (int i = 0; i < 3; i++)
         answer(w, 0, 204, -1);
-    w->now += HOUR;
+    w->m.now += HOUR;
     run(w);
     push(w, 0);
     answer(w, 0, 204, 10);
@@ -286,12 +251,12 @@ static void test_1_means_1_for_what_was_sealed_in_2_as_well(void **state)
 {
     (void)state;
     struct world *w = world_new(METRICS_PROTOCOL_1);
-    assert_int_equal(deliver_protocol(w->deliver), PROTOCOL_RW1);
+    assert_int_equal(deliver_protocol(w->m.deliver), PROTOCOL_RW1);
     push_as(w, 0, PROTOCOL_RW2); /* an earlier writer's */
     assert_int_equal(last(w)->protocol, PROTOCOL_RW1);
     for (int i = 0; i < 3; i++)
         answer(w, 0, 204, -1);
-    assert_int_equal(w->outcome[GCW_DELIVERED], 9);
+    assert_int_equal(w->m.outcome[GCW_DELIVERED], 9);
     world_free(w);
 }
 
@@ -305,11 +270,11 @@ static void test_2_means_2_and_holds_the_data_where_it_is_not_known(void **state
         answer(w, 0, statuses[i], -1);
         assert_int_equal(w->parked, 1);
         assert_int_equal(w->sent_count, 1);
-        w->now += 60000;
+        w->m.now += 60000;
         run(w);
         assert_int_equal(last(w)->protocol, PROTOCOL_RW2);
         answer(w, 0, 204, 10);
-        assert_int_equal(w->outcome[GCW_DELIVERED], 10);
+        assert_int_equal(w->m.outcome[GCW_DELIVERED], 10);
         world_free(w);
     }
 }
@@ -324,8 +289,8 @@ static void test_what_cannot_be_transcoded_is_rejected(void **state)
     answer(w, 0, 204, -1);
     assert_int_equal(last(w)->protocol, PROTOCOL_RW2); /* whole: the receiver says what it is */
     answer(w, 0, 204, -1);
-    assert_int_equal(w->outcome[GCW_REJECTED], 10);
-    assert_true(queue_empty(w->queue, 0));
+    assert_int_equal(w->m.outcome[GCW_REJECTED], 10);
+    assert_true(queue_empty(w->m.queue, 0));
     world_free(w);
 }
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "base/base.h"
+#include "pack_bytes.h"
 
 static inline void pack_bytes(struct buf *b, const void *p, size_t n) { assert_true(buf_append(b, p, n)); }
 
@@ -18,13 +18,6 @@ static inline void pack_byte(struct buf *b, unsigned byte)
 {
     uint8_t c = (uint8_t)byte;
     pack_bytes(b, &c, 1);
-}
-
-static inline void pack_number(struct buf *b, unsigned first, uint64_t v, int bytes)
-{
-    pack_byte(b, first);
-    for (int i = bytes - 1; i >= 0; i--)
-        pack_byte(b, (unsigned)(v >> (8 * i)) & 0xff);
 }
 
 /* Heads as the host's own packer makes them: the shortest that holds it. */

@@ -7,28 +7,20 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/base.h"
-
-static inline void pack_head(struct buf *b, uint8_t first, uint64_t n, size_t bytes)
-{
-    uint8_t out[9] = {first};
-    for (size_t i = 0; i < bytes; i++)
-        out[1 + i] = (uint8_t)(n >> (8 * (bytes - 1 - i)));
-    ENSURE(buf_append(b, out, bytes + 1));
-}
+#include "pack_bytes.h"
 
 static inline void pack_u64(struct buf *b, uint64_t v)
 {
     if (v < 0x80)
-        pack_head(b, (uint8_t)v, 0, 0);
+        pack_number(b, (uint8_t)v, 0, 0);
     else if (v <= UINT8_MAX)
-        pack_head(b, 0xcc, v, 1);
+        pack_number(b, 0xcc, v, 1);
     else if (v <= UINT16_MAX)
-        pack_head(b, 0xcd, v, 2);
+        pack_number(b, 0xcd, v, 2);
     else if (v <= UINT32_MAX)
-        pack_head(b, 0xce, v, 4);
+        pack_number(b, 0xce, v, 4);
     else
-        pack_head(b, 0xcf, v, 8);
+        pack_number(b, 0xcf, v, 8);
 }
 
 static inline void pack_i64(struct buf *b, int64_t v)
@@ -36,28 +28,28 @@ static inline void pack_i64(struct buf *b, int64_t v)
     if (v >= 0)
         pack_u64(b, (uint64_t)v);
     else if (v >= -32)
-        pack_head(b, (uint8_t)v, 0, 0);
+        pack_number(b, (uint8_t)v, 0, 0);
     else
-        pack_head(b, 0xd3, (uint64_t)v, 8);
+        pack_number(b, 0xd3, (uint64_t)v, 8);
 }
 
 static inline void pack_f64(struct buf *b, double v)
 {
     uint64_t bits;
     memcpy(&bits, &v, sizeof bits);
-    pack_head(b, 0xcb, bits, 8);
+    pack_number(b, 0xcb, bits, 8);
 }
 
 static inline void pack_str(struct buf *b, const char *p, size_t n)
 {
     if (n < 32)
-        pack_head(b, (uint8_t)(0xa0 | n), 0, 0);
+        pack_number(b, (uint8_t)(0xa0 | n), 0, 0);
     else
-        pack_head(b, 0xda, n, 2);
+        pack_number(b, 0xda, n, 2);
     ENSURE(buf_append(b, p, n));
 }
 
-static inline const char *pack_number(struct buf *b, const char *p)
+static inline const char *pack_literal(struct buf *b, const char *p)
 {
     char *end;
     size_t n = strspn(p, "+-0123456789.eE");
@@ -66,7 +58,7 @@ static inline const char *pack_number(struct buf *b, const char *p)
         double v = strtod(p + 1, &end);
         uint64_t bits;
         memcpy(&bits, &v, sizeof bits);
-        pack_head(b, 0xcf, bits, 8);
+        pack_number(b, 0xcf, bits, 8);
     } else if (memchr(p, '.', n) || memchr(p, 'e', n)) {
         pack_f64(b, strtod(p, &end));
     } else if (*p == '-') {
@@ -95,9 +87,9 @@ static inline const char *pack_value(struct buf *b, const char *p)
         if (close == '}')
             n /= 2;
         if (n < 16)
-            pack_head(b, (uint8_t)((close == '}' ? 0x80 : 0x90) | n), 0, 0);
+            pack_number(b, (uint8_t)((close == '}' ? 0x80 : 0x90) | n), 0, 0);
         else
-            pack_head(b, close == '}' ? 0xdf : 0xdd, n, 4);
+            pack_number(b, close == '}' ? 0xdf : 0xdd, n, 4);
         ENSURE(buf_append(b, inner.p ? inner.p : (const uint8_t *)"", inner.n));
         buf_free(&inner);
         return p + 1;
@@ -109,14 +101,14 @@ static inline const char *pack_value(struct buf *b, const char *p)
     }
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (strncmp(p, words[i].word, strlen(words[i].word)) == 0) {
-            pack_head(b, words[i].byte, 0, 0);
+            pack_number(b, words[i].byte, 0, 0);
             return p + strlen(words[i].word);
         }
     if (strncmp(p, "inf", 3) == 0 || strncmp(p, "nan", 3) == 0) {
         pack_f64(b, *p == 'i' ? (double)INFINITY : (double)NAN);
         return p + 3;
     }
-    return pack_number(b, p);
+    return pack_literal(b, p);
 }
 
 static inline void pack_text(struct buf *b, const char *text)
