@@ -69,6 +69,8 @@ LDFLAGS_ALL := $(if $(SAN),$(SAN),-Wl,-z,relro,-z,now,-z,noexecstack) -Wl,--as-n
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 GEN_C := $(patsubst proto/%.proto,$(B)/gen/%.pb-c.c,$(PROTO_SRC))
 GEN_O := $(GEN_C:$(B)/gen/%.c=$(B)/obj/gen/%.o)
+# expositions are the tool's alone
+LIB_GEN_O := $(filter-out %/metrics.pb-c.o,$(GEN_O))
 LIB_O := $(call obj,$(LIB_SRC))
 CLI_O := $(call obj,$(CLI_SRC))
 # label_map_path is JSON, which input/ can read
@@ -104,7 +106,7 @@ $(B)/libgcw.a: $(LIB_O) $(GEN_O)
 	@rm -f $@
 	$(AR) rcsD $@ $^
 
-$(B)/libgcw.so.$(VERSION): $(LIB_O) $(GEN_O)
+$(B)/libgcw.so.$(VERSION): $(LIB_O) $(LIB_GEN_O)
 	$(CC) -shared -Wl,-soname,libgcw.so.$(SOVERSION) -Wl,-z,defs $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS)
 
 $(B)/libgcw.so: $(B)/libgcw.so.$(VERSION)

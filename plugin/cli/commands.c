@@ -10,20 +10,25 @@
 const struct cli_command cli_commands[] = {
     {
         "push metrics",
-        "read Prometheus text or OpenMetrics, deliver it by remote write",
+        "read Prometheus' exposition formats, deliver them by remote write",
         "[OPTION]... [FILE]...",
-        "Reads the Prometheus text format 0.0.4 or OpenMetrics 1.0 from the files, or from standard input when there "
-        "is "
-        "none or it is \"-\", and delivers every sample. A sample without a timestamp gets the time it was read.\n\n"
-        "A line that cannot be parsed is named on standard error, counted and skipped. While the receiver is away "
-        "input "
-        "is not read any further; nothing is dropped.\n\n"
+        "Reads the Prometheus text format 0.0.4, OpenMetrics 1.0 or delimited protobuf from the files, or from "
+        "standard input when there is none or it is \"-\", and delivers every sample, native histogram and exemplar. A "
+        "sample without a timestamp gets the time it was read. A line, or a metric of protobuf, that cannot be parsed "
+        "is named on standard error, counted and skipped. While the receiver is away input is not read any further; "
+        "nothing is dropped.\n\n"
+        "Since when a counter, histogram or summary has counted is said in protobuf, and by the _created samples of "
+        "OpenMetrics where they stand next to the others of their metric: it goes as start time with all of them, "
+        "unless it is not before their own time. Remote write 2.0 has a place for it; _created stays a series beside, "
+        "for receivers of 1.0 too. Of a histogram with native and classic buckets the native ones are taken; le and "
+        "quantile are written as Prometheus 3 does (1.0, 1e+06).\n\n"
         "With --scrape or --targets it polls endpoints instead, as Prometheus does: labels job and instance, the "
         "series up "
         "and scrape_*, stale markers when a series vanishes, a scrape fails or the tool ends. A scrape is sent whole, "
         "with "
         "others that come within metrics_batch_age. While the receiver is away what is oldest is dropped at "
-        "memory_limit; queue_dir keeps it. It runs until SIGINT or SIGTERM, and exits with 0 then.\n\n"
+        "memory_limit; queue_dir keeps it. An exemplar is sent once, not with every scrape that shows it. It runs "
+        "until SIGINT or SIGTERM, and exits with 0 then.\n\n"
         "A file of --targets has one target a line: its URL, then KEY=VALUE, a value with blanks in double quotes; "
         "what "
         "begins with # is a remark. A key wins over the option for all targets; user and password_file set a token of "

@@ -122,28 +122,29 @@ int push_init(struct push *p, gcw_signal signal, const char *command, const char
 /* ---- input ---------------------------------------------------------------------------------------------------------
  */
 
-static void tell(struct push *p, uint64_t line, const char *why, struct view text)
+static void tell(struct push *p, uint64_t number, const char *why, struct view text)
 {
     if (p->told++ >= TELL_MAX)
         return;
     char clean[120];
     text_clean(clean, sizeof clean, text.p ? text.p : "", text.n);
-    fprintf(stderr, "gcw %s: %s:%llu: %s%s%s%s\n", p->settings.command->name, p->file, (unsigned long long)line, why,
+    fprintf(stderr, "gcw %s: %s:%s%s%s%llu: %s%s%s%s\n", p->settings.command->name, p->file, p->numbered ? " " : "",
+            p->numbered ? p->numbered : "", p->numbered ? " " : "", (unsigned long long)number, why,
             text.n ? ": `" : "", clean, text.n ? "`" : "");
     if (p->told == TELL_MAX)
-        fprintf(stderr, "gcw %s: further lines like these are counted, not named\n", p->settings.command->name);
+        fprintf(stderr, "gcw %s: further ones like these are counted, not named\n", p->settings.command->name);
 }
 
-void push_malformed(struct push *p, uint64_t line, const char *why, struct view text)
+void push_malformed(struct push *p, uint64_t number, const char *why, struct view text)
 {
     p->malformed++;
-    tell(p, line, why, text);
+    tell(p, number, why, text);
 }
 
-void push_refused(struct push *p, uint64_t line, const char *why)
+void push_refused(struct push *p, uint64_t number, const char *why, struct view text)
 {
     p->refused++;
-    tell(p, line, why, (struct view){0});
+    tell(p, number, why, text);
 }
 
 /* The first piece is read before the parser is told to begin: formats are told apart by head and tail. */

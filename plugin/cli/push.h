@@ -26,7 +26,8 @@ struct push {
     bool timeout_given;
 
     /* input */
-    const char *file; /* name of the one being read */
+    const char *file;     /* name of the one being read */
+    const char *numbered; /* what is numbered in it, as in "message 3"; NULL = lines, which need no word */
     _Atomic uint64_t read_bytes;
     uint64_t total_bytes; /* 0 = not known */
     uint64_t malformed, refused, told;
@@ -83,14 +84,10 @@ int push_work(struct push *p, void (*work)(void *ctx), void *ctx);
 /* The same, with files to read. */
 int push_run(struct push *p, const struct push_source *source, int files, char **file);
 
-/* Names a skipped line; the first ten are told, the rest counted. */
-void push_malformed(struct push *p, uint64_t line, const char *why, struct view text);
-void push_refused(struct push *p, uint64_t line, const char *why);
+/* Names a skipped line, or whatever `numbered` says; the first ten are told, the rest counted. */
+void push_malformed(struct push *p, uint64_t number, const char *why, struct view text);
+void push_refused(struct push *p, uint64_t number, const char *why, struct view text);
 bool push_interrupted(void);
-
-/* exemplar.c: a sample of OpenMetrics with its exemplar, as one point; `e` is what the point refers to. */
-struct exposition_sample;
-gcw_point exemplar_point(const struct exposition_sample *s, int64_t time_ms, gcw_exemplar *e);
 
 /* progress.c */
 void progress_start(struct push *p);

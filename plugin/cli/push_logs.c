@@ -187,7 +187,8 @@ static void on_line(void *ctx, uint64_t number, struct view line, bool cut)
     push_refused(&l->push, number,
                  status == GCW_ERR_TIMEOUT ? "not read any more: interrupted"
                  : *err.text               ? err.text
-                                           : gcw_strerror(status));
+                                           : gcw_strerror(status),
+                 (struct view){0});
 }
 
 static gcw_status receipt_take(struct logs *l)

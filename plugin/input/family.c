@@ -179,24 +179,29 @@ static bool family_begin(struct family *f, struct view name)
 }
 
 /* A C string can't hold a NUL: U+FFFD stands for it. */
-static bool help_set(struct family *f, struct view text, bool quotes)
+static bool help_end(struct family *f)
 {
-    f->help.n = 0;
-    if (!buf_reserve(&f->help, text.n + 1))
-        return false;
-    f->help.n = text_unescape((char *)f->help.p, text.p, text.n, quotes);
     const uint8_t *nul = f->help.n ? memchr(f->help.p, 0, f->help.n) : NULL;
     if (nul) {
         struct buf clean = {0};
         bool ok = true;
         for (size_t i = 0; i < f->help.n && ok; i++)
-            ok = f->help.p[i] ? buf_append(&clean, f->help.p + i, 1) : buf_puts(&clean, "\xef\xbf\xbd");
+            ok = f->help.p[i] ? buf_append(&clean, f->help.p + i, 1) : buf_puts(&clean, UTF8_REPLACEMENT);
         buf_free(&f->help);
         f->help = clean;
         if (!ok)
             return false;
     }
     return buf_cstr(&f->help);
+}
+
+static bool help_set(struct family *f, struct view text, bool quotes)
+{
+    f->help.n = 0;
+    if (!buf_reserve(&f->help, text.n + 1))
+        return false;
+    f->help.n = text_unescape((char *)f->help.p, text.p, text.n, quotes);
+    return help_end(f);
 }
 
 static bool family_set(struct family *f, const struct meta *m, bool quotes)
@@ -214,6 +219,18 @@ static bool family_set(struct family *f, const struct meta *m, bool quotes)
         return f->has_unit;
     }
     return false;
+}
+
+bool family_tell(struct family *f, const struct family_facts *facts, const struct exposition_handler *h)
+{
+    if (!family_begin(f, facts->name) || !buf_append(&f->help, facts->help.p, facts->help.n) || !help_end(f) ||
+        !buf_append(&f->unit, facts->unit.p, facts->unit.n) || !buf_cstr(&f->unit))
+        return false;
+    f->type = facts->type;
+    f->has_help = facts->help.n > 0;
+    f->pending = true;
+    family_flush(f, h);
+    return true;
 }
 
 /* Samples of a family carry its name, or the name and one of these. */
@@ -275,13 +292,15 @@ enum comment family_comment(struct family *f, struct series_parser *s, struct vi
     return s->nomem ? COMMENT_BAD : COMMENT_OK;
 }
 
+bool family_has(const struct family *f, struct view name) { return f->open && name_belongs(name, buf_view(&f->name)); }
+
 void family_sample(struct family *f, const struct series_parser *s, const struct exposition_handler *h)
 {
     if (f->pending)
         family_flush(f, h);
     else if (!s->name_changed)
         return;
-    f->sampled |= f->open && name_belongs(buf_view(&s->name), buf_view(&f->name));
+    f->sampled |= family_has(f, buf_view(&s->name));
 }
 
 void family_free(struct family *f)

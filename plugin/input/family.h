@@ -22,6 +22,14 @@ enum comment family_comment(struct family *f, struct series_parser *s, struct vi
                             const struct exposition_handler *h);
 /* A sample was read; its name is s->name. Its family's metadata go out before it. */
 void family_sample(struct family *f, const struct series_parser *s, const struct exposition_handler *h);
+/* The name is the family's, or that and a suffix that its samples have. */
+bool family_has(const struct family *f, struct view name);
+/* A family that is known at once, handed over; `unit` and `name` hold no NUL. False = out of memory. */
+struct family_facts {
+    gcw_metric_type type;
+    struct view name, help, unit;
+};
+bool family_tell(struct family *f, const struct family_facts *facts, const struct exposition_handler *h);
 void family_flush(struct family *f, const struct exposition_handler *h);
 void family_free(struct family *f);
 

@@ -429,17 +429,17 @@ static bool exemplar_starts(const struct series_parser *s, const char *p)
 static const char *exemplar_read(struct series_parser *s, const char *p, struct exposition_sample *out)
 {
     size_t count = s->count;
+    uint64_t bits = 0;
     p = labels_read(s, p + 4, IN_EXEMPLAR);
-    out->has_exemplar = true;
-    out->exemplar_labels = s->labels + count;
-    out->exemplar_label_count = s->count - count;
+    s->exemplar = (gcw_exemplar){s->labels + count, s->count - count, 0, EXPOSITION_NO_TIME};
     s->count = count;
     if (p)
-        p = value_read(s, p, "exemplar value", &out->exemplar_bits);
-    if (p && p < s->line.p + s->line.n && *p == ' ') {
-        out->exemplar_has_time = true;
-        p = time_seconds_read(s, p + 1, &out->exemplar_time_ms);
-    }
+        p = value_read(s, p, "exemplar value", &bits);
+    memcpy(&s->exemplar.value, &bits, sizeof bits);
+    if (p && p < s->line.p + s->line.n && *p == ' ')
+        p = time_seconds_read(s, p + 1, &s->exemplar.time_ms);
+    out->exemplars = &s->exemplar;
+    out->exemplar_count = 1;
     return p;
 }
 
@@ -478,8 +478,9 @@ bool series_parse(struct series_parser *s, struct view line, struct exposition_s
     if (!p)
         return false;
     out->series = view_make(s->start, (size_t)(p - s->start));
-    out->has_time = out->has_exemplar = out->exemplar_has_time = false;
+    out->has_time = false;
     out->time_ms = 0;
+    out->exemplar_count = 0;
     p = value_read(s, p, "value", &out->value_bits);
     if (p && p < end)
         p = s->format == EXPOSITION_TEXT ? tail_text(s, p, out) : tail_openmetrics(s, p, out);

@@ -29,6 +29,7 @@ struct series_parser {
     struct view line;
     const char *readable; /* memory from the line to here may be read: at least its end */
     const char *start;    /* of the sample in the line */
+    gcw_exemplar exemplar;
     char why[WHY_BYTES];
     bool nomem;
     /* labels_again(): whether this line's names were all foreseen, and how many the last line's were if so; 0 = not */
@@ -42,7 +43,7 @@ struct series_parser {
 };
 
 /* One line. False: `why` says what is wrong and at which column (bytes, from 1), or nomem is set.
- * `readable` is set for the line beforehand. */
+ * `readable` is set for the line beforehand; `out` was zeroed once. */
 bool series_parse(struct series_parser *s, struct view line, struct exposition_sample *out);
 void series_parser_free(struct series_parser *s);
 

@@ -1,5 +1,5 @@
-/* Fuzz target: the exposition parser takes any bytes, and hands over the same whether they come whole, in pieces, or
- * byte by byte. The first byte chooses the format and the sizes of the pieces. */
+/* Fuzz target: the parser of text expositions takes any bytes, and hands over the same whether they come whole, in
+ * pieces, or byte by byte. The first byte chooses the format and the sizes of the pieces. */
 #include "../unit/input/transcript.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -49,15 +49,36 @@ static bool ends_with_eof(struct view body)
     return body.n >= n && memcmp(body.p + body.n - n, eof, n) == 0 && (body.n == n || body.p[body.n - n - 1] == '\n');
 }
 
+bool body_format(CURL *easy, enum exposition_format *format)
+{
+    static const struct {
+        const char *type;
+        enum exposition_format format;
+    } types[] = {{"application/vnd.google.protobuf", EXPOSITION_PROTOBUF},
+                 {"application/openmetrics-text", EXPOSITION_OPENMETRICS},
+                 {"text/plain", EXPOSITION_TEXT}};
+    char *type = NULL;
+    curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
+    for (size_t i = 0; type && i < ARRAY_LEN(types); i++)
+        if (strncmp(type, types[i].type, strlen(types[i].type)) == 0) {
+            *format = types[i].format;
+            return true;
+        }
+    return false;
+}
+
 const char *body_open(CURL *easy, struct buf *body, size_t max, char *trouble, size_t cap)
 {
-    char *type = NULL;
+    enum exposition_format format;
     if (is_gzip(easy) && unpack(body, max, trouble, cap))
         return trouble;
-    curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
-    if (type && strncmp(type, OPENMETRICS_TYPE, strlen(OPENMETRICS_TYPE)) == 0 && !ends_with_eof(buf_view(body))) {
+    if (!body_format(easy, &format))
+        return NULL;
+    if (format == EXPOSITION_OPENMETRICS && !ends_with_eof(buf_view(body)))
         snprintf(trouble, cap, "no \"# EOF\" at the end: OpenMetrics that was cut off");
-        return trouble;
-    }
-    return NULL;
+    else if (format == EXPOSITION_PROTOBUF && !exposition_messages_whole(buf_view(body)))
+        snprintf(trouble, cap, "its last message is not whole: protobuf that was cut off");
+    else
+        return NULL;
+    return trouble;
 }

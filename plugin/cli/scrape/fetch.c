@@ -6,7 +6,8 @@
 
 #define REDIRECTS_MAX 5L
 
-#define ACCEPT "Accept: application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+#define TEXTS  "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+#define NATIVE "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.9,"
 
 struct fetcher {
     CURLM *multi;
@@ -51,11 +52,11 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
     return x->too_large || x->nomem ? 0 : size * n;
 }
 
-static bool headers_make(struct fetch *x, uint64_t timeout_ms)
+static bool headers_make(struct fetch *x, const struct target_settings *t)
 {
     char seconds[64];
-    snprintf(seconds, sizeof seconds, "X-Prometheus-Scrape-Timeout-Seconds: %g", (double)timeout_ms / 1000.0);
-    const char *const lines[] = {ACCEPT, seconds};
+    snprintf(seconds, sizeof seconds, "X-Prometheus-Scrape-Timeout-Seconds: %g", (double)t->timeout_ms / 1000.0);
+    const char *const lines[] = {t->native_histograms ? "Accept: " NATIVE TEXTS : "Accept: " TEXTS, seconds};
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
         struct curl_slist *more = curl_slist_append(x->headers, lines[i]);
         if (!more)
@@ -71,7 +72,7 @@ struct fetch *fetch_new(struct fetcher *f, const struct target_settings *t, void
     if (!x)
         return NULL;
     *x = (struct fetch){.owner = f, .ctx = ctx, .settings = t, .easy = curl_easy_init()};
-    if (!x->easy || !headers_make(x, t->timeout_ms) || curl_easy_setopt(x->easy, CURLOPT_URL, t->url) != CURLE_OK) {
+    if (!x->easy || !headers_make(x, t) || curl_easy_setopt(x->easy, CURLOPT_URL, t->url) != CURLE_OK) {
         fetch_free(x);
         return NULL;
     }
@@ -170,12 +171,9 @@ void *fetcher_wait(struct fetcher *f, int timeout_ms)
 
 static enum exposition_format format_of(const struct fetch *x)
 {
-    char *type = NULL;
-    curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type);
-    if (type && strncmp(type, OPENMETRICS_TYPE, strlen(OPENMETRICS_TYPE)) == 0)
-        return EXPOSITION_OPENMETRICS;
-    if (type && strncmp(type, "text/plain", 10) == 0)
-        return EXPOSITION_TEXT;
+    enum exposition_format format;
+    if (body_format(x->easy, &format))
+        return format;
     struct view body = buf_view(&x->body), head = view_make(body.p, MIN(body.n, 4 * KIB)),
                 tail = view_make(body.p + body.n - MIN(body.n, (size_t)64), MIN(body.n, (size_t)64));
     return exposition_detect(head, tail);

@@ -21,6 +21,7 @@ struct scrape_options {
     struct target_list targets; /* until they run */
     uint64_t rounds;            /* scrapes of each target; 0 = until interrupted */
     bool keep_series, warned;
+    struct exposition_options input; /* the format is each answer's */
 };
 
 /* Rows of the command's option table. */
@@ -80,10 +81,12 @@ struct fetched fetch_result(const struct fetch *x);
 /* ---- body.c -------------------------------------------------------------------------------------------------------
  */
 
-#define OPENMETRICS_TYPE "application/openmetrics-text"
+/* What its content type says it is; false = none that is known. */
+bool body_format(void *easy, enum exposition_format *format);
 void trouble_too_large(uint64_t max, char *trouble, size_t cap); /* in words, into `trouble` */
 /* Unpacks the body of an answer in place. NULL, or `trouble`: it is broken, or not whole. */
 const char *body_open(void *easy, struct buf *body, size_t max, char *trouble, size_t cap);
+
 /* ---- series.c: which series a target has --------------------------------------------------------------------------
  */
 
@@ -97,6 +100,9 @@ struct scraped {
     bool ended;      /* its marker went out */
     int64_t last_ms; /* time and value of the newest sample that had a time of its own */
     uint64_t last_bits;
+    enum { KIND_SAMPLE, KIND_HISTOGRAM, KIND_FLOAT_HISTOGRAM } kind; /* what it was last, and ends as */
+    uint64_t exemplar; /* the newest that was sent: a hash of it, and its time */
+    int64_t exemplar_ms;
 };
 
 struct series_cache *series_cache_new(void);
@@ -108,11 +114,22 @@ struct scraped *series_find(struct series_cache *c, struct view text, uint64_t s
 struct scraped *series_add(struct series_cache *c, struct view text, gcw_series *handle, uint64_t scrape, bool *fresh);
 /* Shows every series that the scrape did not have and forgets it. */
 void series_sweep(struct series_cache *c, uint64_t scrape, void (*gone)(void *ctx, struct scraped *s), void *ctx);
+/* The handle of a series that is gone is held for some scrapes more: the writer keeps the order of a handle's records,
+ * and a series that comes back gets the same one. */
+void series_leave(struct series_cache *c, gcw_series *handle, uint64_t scrape);
+void series_let_go(struct series_cache *c, uint64_t scrape); /* those held for long enough; UINT64_MAX: all */
 /* What a sample with a time of its own is to its series: receivers refuse one that is not newer than what they have.
  * Remembers a newer one, unless it is so far ahead of the scrape that receivers refuse it, too. */
 enum moment { MOMENT_NEW, MOMENT_SAME /* the very sample that was sent last */, MOMENT_PAST };
 enum moment series_moment(struct scraped *s, int64_t time_ms, uint64_t bits, int64_t scrape_ms);
 void series_each(struct series_cache *c, void (*each)(void *ctx, struct scraped *s), void *ctx);
+
+/* ---- exemplars.c: which of a sample's exemplars are news ----------------------------------------------------------
+ */
+
+/* Targets show the same ones scrape after scrape. Takes out those that were sent, as Prometheus' storage does: the
+ * newest that was sent, for one without a time whenever that was, and what is older. `time_ms` is the sample's. */
+void exemplars_sift(struct scraped *series, struct exposition_sample *s, int64_t time_ms);
 
 /* ---- target.c -----------------------------------------------------------------------------------------------------
  */

@@ -39,6 +39,15 @@ struct target {
 /* ---- to the writer ------------------------------------------------------------------------------------------------
  */
 
+static gcw_status append_point(gcw_series *s, const gcw_point *point, gcw_error *err)
+{
+    gcw_status status;
+    do
+        status = gcw_point_append(s, point, NULL, err);
+    while (status == GCW_ERR_TIMEOUT && !push_interrupted());
+    return status;
+}
+
 static gcw_status append_bits(gcw_series *s, uint64_t bits, int64_t time_ms)
 {
     gcw_status status;
@@ -48,17 +57,29 @@ static gcw_status append_bits(gcw_series *s, uint64_t bits, int64_t time_ms)
     return status;
 }
 
-static gcw_status append_sample(gcw_series *series, const struct exposition_sample *s, int64_t time_ms)
+static gcw_status append_sample(struct scraped *series, const struct exposition_sample *s, int64_t time_ms,
+                                gcw_error *err)
 {
-    gcw_exemplar e;
-    gcw_status status;
-    if (!s->has_exemplar)
-        return append_bits(series, s->value_bits, time_ms);
-    const gcw_point point = exemplar_point(s, time_ms, &e);
-    do
-        status = gcw_point_append(series, &point, NULL, NULL);
-    while (status == GCW_ERR_TIMEOUT && !push_interrupted());
-    return status;
+    series->kind = !s->histogram ? KIND_SAMPLE : s->histogram->is_float ? KIND_FLOAT_HISTOGRAM : KIND_HISTOGRAM;
+    if (!exposition_is_point(s))
+        return append_bits(series->handle, s->value_bits, time_ms);
+    struct exposition_sample sifted = *s;
+    exemplars_sift(series, &sifted, time_ms);
+    const gcw_point point = exposition_point(&sifted, time_ms);
+    return append_point(series->handle, &point, err);
+}
+
+/* A series that was a histogram ends as one whose sum is the marker: as Prometheus has it, of the kind it was. */
+static void append_marker(const struct scraped *s, int64_t time_ms)
+{
+    static const uint64_t stale = GCW_STALE_BITS;
+    gcw_histogram h = {.is_float = s->kind == KIND_FLOAT_HISTOGRAM};
+    memcpy(&h.sum, &stale, sizeof stale);
+    const gcw_point point = {.time_ms = time_ms, .histogram = &h};
+    if (s->kind == KIND_SAMPLE)
+        append_bits(s->handle, GCW_STALE_BITS, time_ms);
+    else
+        append_point(s->handle, &point, NULL);
 }
 
 /* Samples of ours: what the policy of a full budget does to them is counted by the writer. */
@@ -74,14 +95,15 @@ static void end_series(void *ctx, struct scraped *s)
 {
     struct target *t = ctx;
     if (!s->ended && !s->own_time)
-        append_bits(s->handle, GCW_STALE_BITS, t->stamp_ms);
+        append_marker(s, t->stamp_ms);
     s->ended = true;
 }
 
 static void drop_series(void *ctx, struct scraped *s)
 {
-    end_series(ctx, s);
-    gcw_series_release(s->handle);
+    struct target *t = ctx;
+    end_series(t, s);
+    series_leave(t->series, s->handle, t->scrape);
 }
 
 /* ---- labels -------------------------------------------------------------------------------------------------------
@@ -135,11 +157,11 @@ static gcw_series *series_open(struct target *t, const struct exposition_sample 
 /* ---- a scrape's body ----------------------------------------------------------------------------------------------
  */
 
-static void on_malformed(void *ctx, uint64_t line, const char *why, struct view text)
+static void on_malformed(void *ctx, uint64_t number, const char *why, struct view text)
 {
     struct target *t = ctx;
     t->garbled = true;
-    push_malformed(t->push, line, why, text);
+    push_malformed(t->push, number, why, text);
 }
 
 static bool label_stands_twice(const struct exposition_sample *s)
@@ -158,7 +180,7 @@ static struct scraped *sample_series(struct target *t, const struct exposition_s
     struct scraped *have = series_find(t->series, s->series, t->scrape);
     err.text[0] = 0;
     if (!have && label_stands_twice(s)) { /* which of the two is meant nobody knows */
-        on_malformed(t, s->line, "a label stands there twice", s->series);
+        on_malformed(t, s->number, "a label stands there twice", s->series);
         return NULL;
     }
     t->scraped++;
@@ -166,7 +188,7 @@ static struct scraped *sample_series(struct target *t, const struct exposition_s
         gcw_series *handle = series_open(t, s, &err);
         have = handle ? series_add(t->series, s->series, handle, t->scrape, &fresh) : NULL;
         if (!have) {
-            push_refused(t->push, s->line, *err.text ? err.text : "out of memory");
+            push_refused(t->push, s->number, *err.text ? err.text : "out of memory", s->series);
             return NULL;
         }
     }
@@ -180,6 +202,7 @@ static void on_sample(void *ctx, const struct exposition_sample *s)
 {
     struct target *t = ctx;
     bool own_time = s->has_time && !t->settings->own_timestamps, again;
+    gcw_error err = {0};
     struct scraped *series = sample_series(t, s, &again);
     if (!series)
         return;
@@ -188,7 +211,7 @@ static void on_sample(void *ctx, const struct exposition_sample *s)
                          : again  ? MOMENT_PAST
                                   : MOMENT_NEW;
     if (moment == MOMENT_PAST)
-        push_malformed(t->push, s->line,
+        push_malformed(t->push, s->number,
                        own_time ? "not newer than what the series had before" : "the series stands there twice",
                        s->series);
     if (moment != MOMENT_NEW) { /* a receiver would refuse it, or has it */
@@ -197,11 +220,11 @@ static void on_sample(void *ctx, const struct exposition_sample *s)
     }
     series->own_time = own_time;
     series->ended = false;
-    gcw_status status = append_sample(series->handle, s, time_ms);
+    gcw_status status = append_sample(series, s, time_ms, &err);
     if (status == GCW_OK || status == GCW_ERR_DROPPED)
         t->kept++;
     else
-        push_refused(t->push, s->line, gcw_strerror(status));
+        push_refused(t->push, s->number, *err.text ? err.text : gcw_strerror(status), s->series);
 }
 
 static void on_family(void *ctx, const struct exposition_family *f)
@@ -217,7 +240,12 @@ static void on_family(void *ctx, const struct exposition_family *f)
 static bool body_read(struct target *t, const struct fetched *f)
 {
     const struct exposition_handler h = {t, on_sample, on_family, on_malformed};
-    struct exposition *e = exposition_new(f->format, &h);
+    struct exposition_options input = t->options->input;
+    input.format = f->format;
+    if (!t->settings->native_histograms) /* it answered with protobuf though it was not asked for it */
+        input.histograms = HISTOGRAMS_CLASSIC;
+    t->push->numbered = exposition_numbered(f->format);
+    struct exposition *e = exposition_new(&input, &h);
     bool ok = e && exposition_feed(e, f->body.p, f->body.n) == GCW_OK && exposition_end(e) == GCW_OK;
     exposition_free(e);
     return ok;
@@ -263,6 +291,7 @@ void target_finish(struct target *t)
         series_each(t->series, end_series, t);
     else
         series_sweep(t->series, t->scrape, drop_series, t);
+    series_let_go(t->series, t->scrape);
     append_report(t, REPORT_UP, f.trouble ? 0 : 1);
     append_report(t, REPORT_DURATION, (double)(clock_mono_us() - t->started_us) / 1e6);
     append_report(t, REPORT_SCRAPED, (double)t->scraped);
@@ -348,8 +377,10 @@ void target_free(struct target *t)
     if (!t)
         return;
     fetch_free(t->fetch);
-    if (t->series)
+    if (t->series) {
         series_each(t->series, release_series, NULL);
+        series_let_go(t->series, UINT64_MAX);
+    }
     for (int r = 0; r < REPORTS; r++)
         if (t->report[r])
             gcw_series_release(t->report[r]);

@@ -30,6 +30,9 @@
       "labels of what was scraped win over the target's; without it job, say, becomes exported_job")                   \
     X("own_timestamps", "own-timestamps", FLAG, NULL, own_timestamps, 0, 0, "on|off",                                  \
       "time of the scrape for samples that come with one of their own")                                                \
+    X("native_histograms", "native-histograms", FLAG, NULL, native_histograms, 0, 0, "on|off",                         \
+      "ask for protobuf first, as native histograms come in that only; classic buckets beside them are left out, see " \
+      "--classic-histograms")                                                                                          \
     X("user", "scrape-user", TEXT, "NAME", user, 0, 0, "text without a colon",                                         \
       "user of basic authentication; needs the password's file")                                                       \
     X("password_file", "scrape-password-file", TEXT, "FILE", password_file, 0, 0, "path",                              \
@@ -68,7 +71,7 @@ struct target_settings {
     char *url;
     char *job, *user, *password_file, *token_file, *ca_file, *cert_file, *key_file; /* "" = not set */
     uint64_t interval_ms, timeout_ms, body_limit;
-    bool honor_labels, own_timestamps, cleartext, insecure;
+    bool honor_labels, own_timestamps, native_histograms, cleartext, insecure;
     uint32_t own; /* 1 << KEY_..: its own line set it, not an option */
     struct target_label *labels;
     size_t label_count;

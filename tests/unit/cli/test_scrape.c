@@ -112,6 +112,41 @@ static void test_series_come_and_go_and_none_is_mistaken(void **state)
     series_cache_free(c);
 }
 
+/* ---- exemplars ------------------------------------------------------------------------------------------------------
+ */
+
+static void test_an_exemplar_that_was_sent_is_no_news(void **state)
+{
+    (void)state;
+    static const gcw_label a[] = {{"trace_id", 8, "a", 1}}, b[] = {{"trace_id", 8, "b", 1}};
+    const int64_t none = EXPOSITION_NO_TIME;
+    static const struct {
+        const gcw_label *label;
+        double value;
+        int64_t ms;
+    } shown[][2] = {
+        {{a, 1, 0}, {NULL, 0, 0}},    {{a, 1, 0}, {NULL, 0, 0}},   {{a, 2, 0}, {NULL, 0, 0}},
+        {{b, 2, 0}, {NULL, 0, 0}},    {{a, 1, 500}, {b, 1, 2000}}, {{b, 1, 2000}, {a, 1, 50}},
+        {{b, 1, 2001}, {a, 1, 2002}},
+    };
+    static const char *const kept[] = {"a", "", "a", "b", "b", "", "ba"};
+    struct scraped series = {0};
+    for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
+        gcw_exemplar e[2];
+        struct exposition_sample s = {.exemplars = e};
+        char got[3] = "";
+        for (; s.exemplar_count < 2 && shown[i][s.exemplar_count].label; s.exemplar_count++) {
+            int64_t ms = shown[i][s.exemplar_count].ms;
+            e[s.exemplar_count] =
+                (gcw_exemplar){shown[i][s.exemplar_count].label, 1, shown[i][s.exemplar_count].value, ms ? ms : none};
+        }
+        exemplars_sift(&series, &s, 1000 + (int64_t)i);
+        for (size_t k = 0; k < s.exemplar_count; k++)
+            got[k] = e[k].labels->value[0];
+        assert_string_equal(got, kept[i]);
+    }
+}
+
 /* ---- targets --------------------------------------------------------------------------------------------------------
  */
 
@@ -153,6 +188,7 @@ int main(void)
         cmocka_unit_test(test_missed_scrapes_are_left_out_and_the_place_is_kept),
         cmocka_unit_test(test_times_near_the_place_are_taken_for_it),
         cmocka_unit_test(test_series_come_and_go_and_none_is_mistaken),
+        cmocka_unit_test(test_an_exemplar_that_was_sent_is_no_news),
         cmocka_unit_test(test_the_instance_is_host_and_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

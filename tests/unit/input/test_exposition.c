@@ -9,8 +9,9 @@
 
 #include "transcript.h"
 
-#define TEXT EXPOSITION_TEXT
-#define OM   EXPOSITION_OPENMETRICS
+#define TEXT     EXPOSITION_TEXT
+#define OM       EXPOSITION_OPENMETRICS
+#define PROTOBUF EXPOSITION_PROTOBUF
 
 struct row {
     const char *input, *output;
@@ -238,10 +239,11 @@ static const struct row om_good[] = {
     {"a{b=\"c\",d=\"\\\"e\\\\\\n\"} 1\n# EOF\n", "S a{b=\"c\",d=\"\\\"e\\\\\\n\"} 1\n"},
     {"{\"a.b\",\"c.d\"=\"e\"} 1\n# EOF\n", "S a.b{c.d=\"e\"} 1\n"},
     {"a 1 123.123\n# EOF\n", "S a 1 @123123\n"},
-    {"a 1 # {id=\"x\"} 4\n# EOF\n", "S a 1\n"},
-    {"a{b=\"c\"} 1 1520879607.789 # {id=\"x\",\"y.z\"=\"\\\"\"} 5 123.321\n# EOF\n", "S a{b=\"c\"} 1 @1520879607789\n"},
-    {"a 1 # {} 4\n# EOF\n", "S a 1\n"},
-    {"a 1 # {__name__=\"x\"} 4\n# EOF\n", "S a 1\n"},
+    {"a 1 # {id=\"x\"} 4\n# EOF\n", "S a 1 # {id=\"x\"} 4\n"},
+    {"a{b=\"c\"} 1 1520879607.789 # {id=\"x\",\"y.z\"=\"\\\"\"} 5 123.321\n# EOF\n",
+     "S a{b=\"c\"} 1 @1520879607789 # {id=\"x\",y.z=\"\\\"\"} 5 @123321\n"},
+    {"a 1 # {} 4\n# EOF\n", "S a 1 #  4\n"},
+    {"a 1 # {__name__=\"x\"} 4\n# EOF\n", "S a 1 # {__name__=\"x\"} 4\n"},
     {"a nan\nb{q=\"0.9\"} NaN\n# EOF\n", "S a nan:7ff8000000000001\nS b{q=\"0.9\"} nan:7ff8000000000001\n"},
     {"a{b=\"abc\x01\"} 1\n# EOF\n", "S a{b=\"abc\x01\"} 1\n"},
     {"# HELP a_seconds s \\n \\\\ \\\" \\x c\n# TYPE a_seconds summary\n# UNIT a_seconds seconds\na_seconds_sum 1\n# "
@@ -418,7 +420,7 @@ static void malformed_seen(void *user, uint64_t line, const char *why, struct vi
 static void text_feed(const char *text, size_t n)
 {
     const struct exposition_handler h = {.sample = value_seen, .malformed = malformed_seen};
-    struct exposition *e = exposition_new(TEXT, &h);
+    struct exposition *e = exposition_new(&(struct exposition_options){.format = TEXT}, &h);
     assert_non_null(e);
     samples = malformed = 0;
     assert_int_equal(exposition_feed(e, text, n), GCW_OK);
@@ -593,7 +595,7 @@ static void test_ten_thousand_labels_and_a_megabyte_of_help(void **state)
     assert_true(buf_puts(&b, "} 1\n"));
     const struct exposition_handler h = {NULL, wide_seen, help_seen, malformed_seen};
     for (size_t piece = 1000; piece <= b.n * 2; piece *= 50) {
-        struct exposition *e = exposition_new(TEXT, &h);
+        struct exposition *e = exposition_new(&(struct exposition_options){.format = TEXT}, &h);
         label_count = help_length = malformed = 0;
         for (size_t at = 0; at < b.n; at += piece)
             assert_int_equal(exposition_feed(e, (char *)b.p + at, MIN(piece, b.n - at)), GCW_OK);
@@ -610,7 +612,7 @@ static void test_a_line_past_64_mib_is_malformed_and_the_rest_goes_on(void **sta
 {
     (void)state;
     const struct exposition_handler h = {.sample = value_seen, .malformed = malformed_seen};
-    struct exposition *e = exposition_new(TEXT, &h);
+    struct exposition *e = exposition_new(&(struct exposition_options){.format = TEXT}, &h);
     char *block = malloc(MIB);
     assert_non_null(block);
     memset(block, '#', MIB);
@@ -636,7 +638,7 @@ static void test_series_text_is_what_stands_before_the_value(void **state)
     static const char input[] = "a 1\n  b{} 2 3\nc{d=\"e\\\"f\", } 4\n{\"g.h\"} 5\n";
     struct buf seen = {0};
     const struct exposition_handler h = {.user = &seen, .sample = series_seen};
-    struct exposition *e = exposition_new(TEXT, &h);
+    struct exposition *e = exposition_new(&(struct exposition_options){.format = TEXT}, &h);
     assert_int_equal(exposition_feed(e, input, strlen(input)), GCW_OK);
     assert_int_equal(exposition_end(e), GCW_OK);
     assert_true(buf_cstr(&seen));
@@ -696,6 +698,16 @@ static void mixture_make(struct buf *b, uint64_t *seed)
         "# TYPE a counter\n",
         "a_sum 1\n",
         "__name__=\"x\"",
+        "# TYPE a histogram\n",
+        "# TYPE a summary\n",
+        "a_bucket{x=\"y\",le=\"1\"} 1\n",
+        "a_bucket{le=\"1\\n\",x=\"y\"} 1 # {t=\"u\"} 1\n",
+        "a_count{x=\"y\"} 1\n",
+        "a{x=\"y\",quantile=\"0.5\"} 1\n",
+        "a_created{x=\"y\"} 1234567\n",
+        "a_created 1234567\n",
+        "{\"a_created\",x=\"y\"} 1234567\n",
+        "a_total{x=\"y\"} 7 # {t=\"u\\\"\"} 1\n",
     };
     b->n = 0;
     size_t count = 1 + random_next(seed) % 60;
@@ -753,7 +765,35 @@ static void test_formats_are_told_apart(void **state)
         {"# UNIT a_seconds seconds\n", "", OM},
         {"a 1\n# EOF\n", "", OM},
         {"# HELP a # EOF\n# HELP b info\n", "", TEXT},
+        {"\x04\x0a\x01"
+         "a\x18\x01",
+         "", TEXT}, /* longer than it says */
+        {"\x05\x0a\x01"
+         "a\x18\x01",
+         "", PROTOBUF},
+        {"\x05\x0a\x01"
+         "a\x18\x01"
+         "\x05\x0a",
+         "", PROTOBUF},
+        {"\x7f\x0a\x01"
+         "a\x12\x70"
+         "help that goes past the head",
+         "", PROTOBUF},
+        {"\x7f\x0a\x01"
+         "a\x12\x7b"
+         "help that goes past the message",
+         "", TEXT},
+        {"\x7f\x0a\x01"
+         "a\x13\x01",
+         "", TEXT}, /* no field of a family */
+        {"\x7f\x0a\x30"
+         "abc",
+         "", TEXT},
+        {"#\n#aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa*\n", "", TEXT}, /* a length of 35, a name of 35 */
+        {"\n\n\n\n\n\n\n\n\n\n\n\n\n\n", "", TEXT},
+        {"#\n\tabcdefghi 1\n", "", TEXT},
     };
+    assert_int_equal(exposition_detect((struct view){0}, (struct view){0}), TEXT);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         assert_int_equal(exposition_detect(view_of(rows[i].head), view_of(rows[i].tail)), rows[i].format);
 }

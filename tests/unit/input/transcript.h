@@ -39,6 +39,38 @@ static void transcript_again(struct transcript *t, const struct exposition_sampl
     t->names = names;
 }
 
+static void transcript_labels(struct buf *b, const gcw_label *labels, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        ENSURE(buf_puts(b, i ? "," : "{"));
+        transcript_text(b, view_make(labels[i].name, labels[i].name_len));
+        ENSURE(buf_puts(b, "=\""));
+        transcript_text(b, view_make(labels[i].value, labels[i].value_len));
+        ENSURE(buf_puts(b, "\""));
+    }
+    ENSURE(buf_puts(b, count ? "}" : ""));
+}
+
+static void transcript_buckets(struct buf *b, const char *side, const gcw_buckets *k, bool is_float)
+{
+    for (size_t i = 0; i < k->span_count; i++)
+        ENSURE(buf_printf(b, " %s%" PRId32 "+%" PRIu32, side, k->spans[i].offset, k->spans[i].length));
+    for (size_t i = 0; i < k->count; i++)
+        ENSURE(is_float ? buf_printf(b, "%s%.17g", i ? "," : " ", k->float_counts[i])
+                        : buf_printf(b, "%s%" PRIu64, i ? "," : " ", k->counts[i]));
+}
+
+static void transcript_histogram(struct buf *b, const gcw_histogram *h)
+{
+    ENSURE(buf_printf(b, "[%s%d", h->is_float ? "float " : "", h->schema));
+    ENSURE(h->is_float ? buf_printf(b, " count=%.17g", h->count_float) : buf_printf(b, " count=%" PRIu64, h->count));
+    ENSURE(buf_printf(b, " sum=%.17g zero=%.17g:", h->sum, h->zero_threshold));
+    ENSURE(h->is_float ? buf_printf(b, "%.17g", h->zero_count_float) : buf_printf(b, "%" PRIu64, h->zero_count));
+    transcript_buckets(b, "+", &h->positive, h->is_float);
+    transcript_buckets(b, "-", &h->negative, h->is_float);
+    ENSURE(buf_puts(b, h->reset_hint == GCW_RESET_GAUGE ? " gauge]" : "]"));
+}
+
 static void transcript_sample(void *user, const struct exposition_sample *s)
 {
     struct buf *b = &((struct transcript *)user)->out;
@@ -46,22 +78,26 @@ static void transcript_sample(void *user, const struct exposition_sample *s)
     transcript_again(user, s);
     memcpy(&v, &s->value_bits, sizeof v);
     ENSURE(buf_puts(b, "S "));
-    for (size_t i = 0; i < s->count; i++) {
-        ENSURE(buf_puts(b, i > 1 ? "," : i == 1 ? "{" : ""));
-        if (i > 0) {
-            transcript_text(b, view_make(s->labels[i].name, s->labels[i].name_len));
-            ENSURE(buf_puts(b, "=\""));
-        }
-        transcript_text(b, view_make(s->labels[i].value, s->labels[i].value_len));
-        ENSURE(buf_puts(b, i > 0 ? "\"" : ""));
-    }
-    ENSURE(buf_puts(b, s->count > 1 ? "} " : " "));
-    if (v != v)
+    transcript_text(b, view_make(s->labels[0].value, s->labels[0].value_len));
+    transcript_labels(b, s->labels + 1, s->count - 1);
+    ENSURE(buf_puts(b, " "));
+    if (s->histogram)
+        transcript_histogram(b, s->histogram);
+    else if (v != v)
         ENSURE(buf_printf(b, "nan:%016" PRIx64, s->value_bits));
     else
         ENSURE(buf_printf(b, "%.17g", v));
     if (s->has_time)
         ENSURE(buf_printf(b, " @%" PRId64, s->time_ms));
+    if (s->start_ms)
+        ENSURE(buf_printf(b, " since %" PRId64, s->start_ms));
+    for (size_t i = 0; i < s->exemplar_count; i++) {
+        ENSURE(buf_puts(b, " # "));
+        transcript_labels(b, s->exemplars[i].labels, s->exemplars[i].label_count);
+        ENSURE(buf_printf(b, " %.17g", s->exemplars[i].value));
+        if (s->exemplars[i].time_ms != EXPOSITION_NO_TIME)
+            ENSURE(buf_printf(b, " @%" PRId64, s->exemplars[i].time_ms));
+    }
     ENSURE(buf_puts(b, "\n"));
 }
 
@@ -92,11 +128,12 @@ static void transcript_malformed(void *user, uint64_t line, const char *why, str
 
 /* Feeds `input` in pieces whose sizes next() gives, each in memory of its own, so that no read goes past a piece
  * unseen. */
-static struct buf transcript_of(enum exposition_format format, struct view input, size_t (*next)(void *), void *user)
+static struct buf transcript_with(const struct exposition_options *o, struct view input, size_t (*next)(void *),
+                                  void *user)
 {
     struct transcript t = {0};
     const struct exposition_handler h = {&t, transcript_sample, transcript_family, transcript_malformed};
-    struct exposition *e = exposition_new(format, &h);
+    struct exposition *e = exposition_new(o, &h);
     ENSURE(e);
     while (input.n > 0) {
         size_t asked = next ? next(user) : input.n, n = MIN(asked, input.n);
@@ -112,6 +149,13 @@ static struct buf transcript_of(enum exposition_format format, struct view input
     exposition_free(e);
     buf_free(&t.names);
     return t.out;
+}
+
+static inline struct buf transcript_of(enum exposition_format format, struct view input, size_t (*next)(void *),
+                                       void *user)
+{
+    const struct exposition_options o = {.format = format};
+    return transcript_with(&o, input, next, user);
 }
 
 #endif
