@@ -82,7 +82,7 @@ class Answers(Sender):
     def test_must_log_error_messages_verbatim_and_should_handle_large_error_body(self):
         words = b"Error: Invalid label name '__invalid__'"
         self.never_again(400, words + b" x" * (1 << 19))
-        logs = b"".join(p.read_bytes() for p in self.dir.glob("gcw-*.log"))
+        logs = b"".join(p.read_bytes() for p in self.dir.glob("*.log"))
         self.assertIn(words, logs)
 
 
