@@ -227,6 +227,8 @@ static const struct buf *encode_metrics(struct sealer *s, const struct batch *ba
     uint32_t described = 0;
     if (two && !s->rw2 && !(s->rw2 = rw2_new(s->config.symbols)))
         return NULL;
+    if (!two && s->config.symbols)
+        symbols_sweep(s->config.symbols, SYMBOLS_IDLE, SYMBOLS_IDLE_BYTES); /* as rw2_begin() does */
     bool ok =
         two ? rw2_begin(s->rw2, s->config.families, batch->destination) : buf_reserve(&s->raw, batch->wire_bytes + 64);
     for (const struct chunk *c = batch->first; c && ok; c = c->next)

@@ -36,8 +36,7 @@ enum {
 #define NO_REF      UINT32_MAX
 #define META_BYTES  24
 #define META_SLOTS  256
-#define IDLE_TEXTS  32768 /* texts nobody holds that may lie about */
-#define LABEL_WIDTH 10    /* of two refs, at the most */
+#define LABEL_WIDTH 10 /* of two refs, at the most */
 
 /* A metric name's metadata as it stands in entries of the request with this stamp. */
 struct meta {
@@ -54,6 +53,7 @@ struct place {
 struct rw2 {
     struct symbols *symbols, *own; /* `own`: where nobody else has any */
     struct place *place;
+    uint32_t sweeps;  /* of the symbols, when the last request was begun */
     uint32_t places;  /* every number handed to ref_of() is below */
     uint32_t stamp;   /* of the request at hand */
     uint32_t count;   /* symbols in it */
@@ -124,14 +124,16 @@ void rw2_free(struct rw2 *e)
 
 uint64_t rw2_memory(const struct rw2 *e)
 {
-    return (e->own ? e->own->bytes : 0) + e->places * sizeof *e->place + e->table.cap + e->entries.cap + e->pairs.cap +
-           e->at.cap + e->labels.cap + e->block.cap + e->block_pairs.cap;
+    return (e->own ? e->own->held_bytes + e->own->idle_bytes : 0) + e->places * sizeof *e->place + e->table.cap +
+           e->entries.cap + e->pairs.cap + e->at.cap + e->labels.cap + e->block.cap + e->block_pairs.cap;
 }
 
 bool rw2_begin(struct rw2 *e, struct families *families, const void *owner)
 {
-    if (symbols_sweep(e->symbols, IDLE_TEXTS))
+    symbols_sweep(e->symbols, SYMBOLS_IDLE, SYMBOLS_IDLE_BYTES);
+    if (e->sweeps != e->symbols->sweeps)
         e->block.n = e->block_pairs.n = 0;
+    e->sweeps = e->symbols->sweeps;
     e->stamp++;
     e->count = 1;
     e->gap = e->table.n + e->table.n / 4 + 1024;

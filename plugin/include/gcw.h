@@ -214,7 +214,7 @@ typedef struct gcw_signal_stats {
     uint64_t bytes_sent;       /* body bytes sent, retries included */
     uint64_t bytes_waiting;    /* compressed bytes of requests_waiting */
     uint64_t interned;         /* live series or streams */
-    uint64_t interned_bytes;   /* memory they take */
+    uint64_t interned_bytes;   /* memory they take, with the texts they share */
     uint64_t damaged;          /* requests and stretches of files that could not be read back */
     int64_t oldest_waiting_ms; /* age of the oldest request waiting; 0 = none */
     int last_http_status;      /* of the newest answer; 0 = none yet */

@@ -153,13 +153,15 @@ struct symbol {
 #define SYMBOL_BITS 10
 struct symbols {
     pthread_mutex_t lock;
-    struct guard *guard; /* gets their memory; may be NULL */
+    struct guard *guard; /* gets the memory of those that are held; may be NULL */
     struct symbol **piece[1 << SYMBOL_BITS];
     uint32_t count;        /* numbers given out so far; 0 is "" */
     uint32_t free, live;   /* first free number (0 = none); texts alive */
     uint32_t *slot, slots; /* hash table of numbers, 0 = empty; a power of two */
     uint32_t idle;         /* alive though held by nobody */
-    uint64_t bytes;        /* of the texts alive, all that belongs to them counted */
+    uint64_t idle_bytes;   /* of these, all that belongs to them counted */
+    uint64_t held_bytes;   /* of the others */
+    uint32_t sweeps;       /* the encoder's: numbers that it did not hold are void when this has changed */
     uint32_t name_label;   /* "__name__", held */
 };
 
@@ -185,10 +187,13 @@ static inline uint64_t symbol_pair(uint32_t name, uint32_t value) { return (uint
  * nothing held: out of memory. */
 bool symbols_hold(struct symbols *s, struct view block, uint64_t *pairs, uint32_t *name);
 void symbols_release(struct symbols *s, const uint64_t *pairs, uint32_t n);
-/* What the texts of a block would add to `bytes`, at the most. */
+/* What the texts of a block would add to `held_bytes`, at the most. */
 uint64_t symbols_missing(struct symbols *s, struct view block);
-/* Forgets what nobody holds, if that is more than `idle_max`; false if it was not. */
-bool symbols_sweep(struct symbols *s, uint32_t idle_max);
+/* Forgets what nobody holds, if that is more texts or bytes than may lie about; false if it was not. */
+bool symbols_sweep(struct symbols *s, uint32_t idle_max, uint64_t idle_bytes_max);
+/* What an encoder lets lie about. */
+#define SYMBOLS_IDLE       32768
+#define SYMBOLS_IDLE_BYTES (4 * MIB)
 
 /* ---- interning ----------------------------------------------------------------------------------------------- */
 

@@ -5,44 +5,6 @@
 
 #define PIECE (UINT32_C(1) << SYMBOL_BITS)
 
-struct symbols *symbols_new(struct guard *guard)
-{
-    struct symbols *s = calloc(1, sizeof *s);
-    if (!s)
-        return NULL;
-    pthread_mutex_init(&s->lock, NULL);
-    s->guard = guard;
-    s->count = 1;
-    s->slots = 512;
-    s->slot = calloc(s->slots, sizeof *s->slot);
-    s->name_label = s->slot ? symbols_find(s, view_of("__name__")) : 0;
-    if (!s->name_label) {
-        symbols_free(s);
-        return NULL;
-    }
-    symbol_of(s, s->name_label)->holds = 1;
-    s->idle--;
-    return s;
-}
-
-void symbols_free(struct symbols *s)
-{
-    if (!s)
-        return;
-    for (uint32_t id = 1; id < s->count; id++)
-        free(symbol_of(s, id)->text);
-    for (uint32_t i = 0; i < PIECE && s->piece[i]; i++) {
-        for (uint32_t k = 0; k < PIECE && s->piece[i][k]; k++)
-            free(s->piece[i][k]);
-        free(s->piece[i]);
-    }
-    if (s->guard && s->bytes)
-        guard_leave(s->guard, 0, s->bytes);
-    free(s->slot);
-    pthread_mutex_destroy(&s->lock);
-    free(s);
-}
-
 /* ---- the hash table: linear probing, at most three quarters full ------------------------------------------------ */
 
 static void slot_put(struct symbols *s, uint32_t id)
@@ -120,9 +82,7 @@ static uint32_t symbol_add(struct symbols *s, struct view text, uint32_t hash)
         s->free = symbol_of(s, id)->len;
     *symbol_of(s, id) = (struct symbol){copy, (uint32_t)text.n, hash, 0};
     s->live++, s->idle++;
-    s->bytes += text_cost(text.n);
-    if (s->guard)
-        guard_charge(s->guard, text_cost(text.n));
+    s->idle_bytes += text_cost(text.n);
     slot_put(s, id);
     // cppcheck-suppress memleak ; the symbol has it
     return id;
@@ -169,8 +129,13 @@ uint32_t symbols_bound(struct symbols *s)
 static uint32_t hold(struct symbols *s, struct view text)
 {
     uint32_t id = find(s, text);
-    if (id)
-        s->idle -= symbol_of(s, id)->holds++ == 0;
+    if (!id || symbol_of(s, id)->holds++ > 0)
+        return id;
+    const uint64_t cost = text_cost(text.n);
+    s->idle--, s->idle_bytes -= cost;
+    s->held_bytes += cost;
+    if (s->guard)
+        guard_charge(s->guard, cost);
     return id;
 }
 
@@ -178,7 +143,13 @@ static void drop(struct symbols *s, uint32_t id)
 {
     struct symbol *at = symbol_of(s, id);
     ENSURE(at->holds > 0);
-    s->idle += --at->holds == 0;
+    if (--at->holds > 0)
+        return;
+    const uint64_t cost = text_cost(at->len);
+    s->idle++, s->idle_bytes += cost;
+    s->held_bytes -= cost;
+    if (s->guard)
+        guard_leave(s->guard, 0, cost);
 }
 
 static void drop_pairs(struct symbols *s, const uint64_t *pairs, uint32_t n)
@@ -187,6 +158,42 @@ static void drop_pairs(struct symbols *s, const uint64_t *pairs, uint32_t n)
         drop(s, (uint32_t)pairs[k]);
         drop(s, (uint32_t)(pairs[k] >> 32));
     }
+}
+
+struct symbols *symbols_new(struct guard *guard)
+{
+    struct symbols *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    pthread_mutex_init(&s->lock, NULL);
+    s->guard = guard;
+    s->count = 1;
+    s->slots = 512;
+    s->slot = calloc(s->slots, sizeof *s->slot);
+    s->name_label = s->slot ? hold(s, view_of("__name__")) : 0;
+    if (!s->name_label) {
+        symbols_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+void symbols_free(struct symbols *s)
+{
+    if (!s)
+        return;
+    for (uint32_t id = 1; id < s->count; id++)
+        free(symbol_of(s, id)->text);
+    for (uint32_t i = 0; i < PIECE && s->piece[i]; i++) {
+        for (uint32_t k = 0; k < PIECE && s->piece[i][k]; k++)
+            free(s->piece[i][k]);
+        free(s->piece[i]);
+    }
+    if (s->guard && s->held_bytes)
+        guard_leave(s->guard, 0, s->held_bytes);
+    free(s->slot);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
 }
 
 bool symbols_hold(struct symbols *s, struct view block, uint64_t *pairs, uint32_t *metric_name)
@@ -225,25 +232,25 @@ uint64_t symbols_missing(struct symbols *s, struct view block)
     uint64_t bytes = 0;
     pthread_mutex_lock(&s->lock);
     while (block_next(&block, &text[0], &text[1]))
-        for (unsigned i = 0; i < 2; i++)
-            if (!look(s, text[i], hash_of(text[i])))
-                bytes += text_cost(text[i].n);
+        for (unsigned i = 0; i < 2; i++) {
+            uint32_t id = look(s, text[i], hash_of(text[i]));
+            bytes += id && symbol_of(s, id)->holds > 0 ? 0 : text_cost(text[i].n);
+        }
     pthread_mutex_unlock(&s->lock);
     return bytes;
 }
 
-bool symbols_sweep(struct symbols *s, uint32_t idle_max)
+bool symbols_sweep(struct symbols *s, uint32_t idle_max, uint64_t idle_bytes_max)
 {
     pthread_mutex_lock(&s->lock);
-    bool many = s->idle > idle_max;
+    bool many = s->idle > idle_max || s->idle_bytes > idle_bytes_max;
+    s->sweeps += many;
     for (uint32_t id = 1; many && id < s->count; id++) {
         struct symbol *at = symbol_of(s, id);
         if (!at->text || at->holds > 0)
             continue;
         slot_take_out(s, id);
-        s->bytes -= text_cost(at->len);
-        if (s->guard)
-            guard_leave(s->guard, 0, text_cost(at->len));
+        s->idle_bytes -= text_cost(at->len);
         free(at->text);
         *at = (struct symbol){.len = s->free};
         s->free = id;

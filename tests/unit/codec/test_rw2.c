@@ -283,7 +283,7 @@ static void test_series_that_were_forgotten_leave_no_text_behind(void **unused)
         }
     }
     assert_true(rw2_memory(b.rw2) < 8 * MIB);
-    assert_true(guard_bytes(b.guard) < 8 * MIB);
+    assert_true(b.symbols->idle_bytes < 8 * MIB);
     buf_free(&raw);
     bench_close(&b);
 }

@@ -120,15 +120,16 @@ static void test_memory_is_counted_and_given_back_when_series_and_texts_went(voi
             series[i] = intern_acquire(f.table, NULL, buf_view(&block), &status);
             assert_non_null(series[i]);
         }
-        assert_true(guard_bytes(f.guard) > empty + f.symbols->bytes);
+        assert_true(guard_bytes(f.guard) > f.symbols->held_bytes);
         for (uint32_t i = 0; i < 500; i++)
             if (intern_release(f.table, series[i]))
                 intern_destroy(f.symbols, series[i]);
         assert_int_equal(guard_count(f.guard), 0);
-        assert_false(symbols_sweep(f.symbols, 1000000)); /* few enough to stay */
-        assert_true(guard_bytes(f.guard) > empty);
-        assert_true(symbols_sweep(f.symbols, 0));
         assert_int_equal(guard_bytes(f.guard), empty);
+        assert_true(f.symbols->idle_bytes > 0);
+        assert_false(symbols_sweep(f.symbols, 1000000, MIB)); /* few enough to stay */
+        assert_true(symbols_sweep(f.symbols, 1000000, 1000));
+        assert_int_equal(f.symbols->idle_bytes, 0);
     }
     assert_true(symbols_bound(f.symbols) < numbers + 1000); /* numbers are given out again */
     buf_free(&block);
@@ -192,7 +193,7 @@ static void encoder_round(struct crowd *c, struct block_maker *maker, uint32_t r
 {
     struct buf block = {0};
     struct view name, value;
-    symbols_sweep(c->f.symbols, 5);
+    symbols_sweep(c->f.symbols, 5, MIB);
     block_of(&block, 10, round, 12);
     for (struct view rest = buf_view(&block); block_next(&rest, &name, &value);)
         assert_true(view_eq(symbols_text(c->f.symbols, symbols_find(c->f.symbols, value)), value));
@@ -223,7 +224,6 @@ static void test_threads_intern_while_the_encoder_sweeps(void **unused)
     for (int i = 0; i < THREADS; i++)
         pthread_join(thread[i], NULL);
     encoder_round(&c, &maker, 0);
-    symbols_sweep(c.f.symbols, 0);
     assert_int_equal(guard_bytes(c.f.guard), empty);
     block_maker_free(&maker);
     close_all(&c.f);
