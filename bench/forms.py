@@ -24,9 +24,9 @@ LINES = [("json_gzip", "JSON, gzip"), ("json_none", "JSON, no compression"), ("p
 def measured(build, series=1000000, samples=1000000, lines=200000, rounds=3):
     """Everything, as the programs print it."""
     def seal(protocol, count, *options):
-        return build.json_of("bench_seal", "--protocol", protocol, "--series", count, "--rounds", rounds, *options)
-    return {"sets": {name: {p: seal(p, 10000, "--set", name, "--samples", samples) for p in (2, 1)} for name, _ in SETS},
-            "memory": {p: seal(p, series) for p in (2, 1)},
+        return build.json_of("bench_seal", "--protocol", protocol, "--series", count, *options)
+    return {"sets": {name: {p: seal(p, 10000, "--set", name, "--samples", samples, "--rounds", 3 * rounds) for p in (2, 1)} for name, _ in SETS},
+            "memory": {p: seal(p, series, "--rounds", rounds) for p in (2, 1)},
             "logs": build.json_of("bench_logs", "--lines", lines, "--rounds", rounds)}
 
 

@@ -44,7 +44,7 @@ def metrics_curves(build, args, to):
 
     def by_series(series):
         with file_of(build, inputs.metrics_file, samples, series) as path:
-            return pushed(build, args, samples, "metrics", "-q", "--url", to.url + "/api/v1/push", path)
+            return pushed(build, args, samples, "metrics", "-q", "--set", "metrics_protocol=1.0", "--url", to.url + "/api/v1/push", path)
     yield from curve("push metrics, by series", "us a record", [s for s in [1000, 10000, 100000, 1000000] if s <= samples], by_series)
 
 
