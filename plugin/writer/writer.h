@@ -3,9 +3,9 @@
  *   encoder   batcher_next() -> sealer_seal() -> hand-over list
  *   delivery  hand-over list -> queue, deliver, transport; settles records
  *
- * What crosses threads: chunks (batch/, its own locks), label sets and their symbols (model/, a lock of the table and one
- * of the symbols), the hand-over list and flush requests (`lock`), the budget and the counters (atomics), waiters for
- * room (`room`). Everything else belongs to one thread. */
+ * What crosses threads: chunks (batch/, its own locks), label sets and their symbols (model/, a lock of the table and
+ * one of the symbols), the hand-over list and flush requests (`lock`), the budget and the counters (atomics), waiters
+ * for room (`room`). Everything else belongs to one thread. */
 #ifndef GCW_WRITER_WRITER_H
 #define GCW_WRITER_WRITER_H
 
