@@ -130,10 +130,11 @@ uint64_t sealed_bound(uint64_t wire_bytes);
 struct seal_config {
     enum logs_encoding_choice { SEAL_GZIP, SEAL_PLAIN, SEAL_SNAPPY } logs; /* JSON the first two, protobuf the last */
     int compression_level;
-    bool unique_times;                /* no two entries of a stream with the same time, see runs.c */
-    bool no_histograms, no_exemplars; /* in remote write 1.0 */
-    struct families *families;        /* describe series in remote write 2.0; may be NULL */
-    struct symbols *symbols;          /* what series are kept as; NULL = as blocks */
+    bool unique_times;                                /* no two entries of a stream with the same time, see runs.c */
+    bool no_histograms, no_exemplars;                 /* in remote write 1.0 */
+    struct families *families;                        /* describe series in remote write 2.0; may be NULL */
+    struct symbols *symbols;                          /* what series are kept as; NULL = as blocks */
+    struct intern_table *table[GCW_SIGNALS], *groups; /* that released label sets are in */
 };
 
 struct sealer;

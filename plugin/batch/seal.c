@@ -329,9 +329,12 @@ static struct sealed *sealed_make(struct sealer *s, const struct batch *batch, c
     return out;
 }
 
-static void destroy(const struct sealer *s, struct interned *i, enum record_kind kind)
+static void destroy(const struct sealer *s, gcw_signal signal, struct interned *i, enum record_kind kind)
 {
-    if (kind == RECORD_RELEASE_GROUP)
+    bool group = kind == RECORD_RELEASE_GROUP;
+    if (!intern_reap(group ? s->config.groups : s->config.table[signal], i))
+        return; /* interned again meanwhile */
+    if (group)
         group_forget(s->config.symbols, i->payload);
     intern_destroy(s->config.symbols, i);
 }
@@ -344,7 +347,8 @@ static void destroy_released(const struct sealer *s, const struct batch *batch)
         for (uint32_t at = 0; c->has_release && at < c->used; at += chunk_record(c, at)->size) {
             const struct record *r = chunk_record(c, at);
             if (r->kind == RECORD_RELEASE || r->kind == RECORD_RELEASE_GROUP)
-                destroy(s, ((const struct record_release *)(const void *)r)->label_set, (enum record_kind)r->kind);
+                destroy(s, batch->signal, ((const struct record_release *)(const void *)r)->label_set,
+                        (enum record_kind)r->kind);
         }
 }
 

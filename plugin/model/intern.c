@@ -1,8 +1,9 @@
 /* Interning: one object per distinct label set, found by its block's hash.
  *
  * The table is chained and doubles at one label set a slot; it holds one lock, as interning is off the hot path. A
- * label set whose last reference went is out of the table at once, but freed later by its owner, who knows when the
- * last record that names it has been encoded. */
+ * label set whose last reference went stays where it is until its owner, who knows when the last record that names it
+ * has been encoded, has it reaped: who interns it again before that gets the same one, and its records take the same
+ * way as before. */
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -181,29 +182,45 @@ struct interned *intern_acquire(struct intern_table *t, void *owner, struct view
     struct interned *e = t->slot[hash & (t->slots - 1)];
     while (e && !same(t, e, hash, owner, block))
         e = e->next;
-    if (e)
-        e->refs++;
-    else
+    if (!e) {
         e = intern_add(t, owner, hash, block, status);
+    } else if (e->refs == 0 && !admit(t, block, e->labels, intern_size(interned_body(e)))) {
+        *status = GCW_ERR_LIMIT;
+        e = NULL;
+    } else {
+        e->refs++;
+    }
     if (e)
         *status = GCW_OK;
     pthread_mutex_unlock(&t->lock);
     return e;
 }
 
-/* One reference less; out of the table if it was the last. With the table locked. */
+/* One reference less; true if it was the last. With the table locked. */
 static bool unref(struct intern_table *t, struct interned *i)
 {
     ENSURE(i->refs > 0);
     if (--i->refs > 0)
         return false;
-    struct interned **link = &t->slot[i->hash & (t->slots - 1)];
-    while (*link != i)
-        link = &(*link)->next;
-    *link = i->next;
-    t->count--;
+    i->leaving++;
     guard_leave(t->guard, 1, intern_size(interned_body(i)));
     return true;
+}
+
+bool intern_reap(struct intern_table *t, struct interned *i)
+{
+    pthread_mutex_lock(&t->lock);
+    ENSURE(i->leaving > 0);
+    bool out = --i->leaving == 0 && i->refs == 0;
+    if (out) {
+        struct interned **link = &t->slot[i->hash & (t->slots - 1)];
+        while (*link != i)
+            link = &(*link)->next;
+        *link = i->next;
+        t->count--;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return out;
 }
 
 bool intern_release(struct intern_table *t, struct interned *i)
@@ -224,23 +241,22 @@ void intern_keep(struct intern_table *t, struct interned *i, uint64_t now_ms)
     pthread_mutex_unlock(&t->lock);
 }
 
-struct interned *intern_expire(struct intern_table *t, uint64_t before_ms)
+bool intern_expire(struct intern_table *t, uint64_t before_ms, void (*gone)(struct interned *i))
 {
-    struct interned *out = NULL;
+    bool any = false;
     pthread_mutex_lock(&t->lock);
     for (size_t k = 0; k < t->slots; k++)
-        for (struct interned *i = t->slot[k], *next; i; i = next) {
-            next = i->next;
+        for (struct interned *i = t->slot[k]; i; i = i->next) {
             if (!i->kept || i->used_ms >= before_ms)
                 continue;
             i->kept = false;
             if (unref(t, i)) {
-                i->next = out;
-                out = i;
+                gone(i);
+                any = true;
             }
         }
     pthread_mutex_unlock(&t->lock);
-    return out;
+    return any;
 }
 
 void intern_destroy(struct symbols *s, struct interned *i)

@@ -208,6 +208,7 @@ struct interned {
     struct interned *next; /* in its table slot */
     uint64_t hash;
     uint32_t refs;
+    uint16_t leaving; /* times that the last reference went and it was not reaped yet */
     bool kept;        /* one of the references is the table's own, see intern_keep() */
     uint64_t used_ms; /* with `kept`: when it was last asked for */
     void *payload;    /* the owner's: what its encoder keeps per label set; from malloc, freed with it */
@@ -244,15 +245,16 @@ void intern_table_free(struct intern_table *t); /* frees the label sets left in 
 struct interned *intern_acquire(struct intern_table *t, void *owner, struct view block, gcw_status *status);
 /* Of one that the caller has a reference to: the value of its label __name__, empty if it has none. */
 struct view intern_metric_name(const struct intern_table *t, const struct interned *i);
-/* One reference less. True when that was the last: it is out of the table, and the caller frees it with
- * intern_destroy() once nothing points at it. */
+/* One reference less. True when that was the last: the caller has it reaped, once, when nothing points at it. */
 bool intern_release(struct intern_table *t, struct interned *i);
+/* True: nobody came for it meanwhile, it is out of the table, and the caller frees it with intern_destroy(). */
+bool intern_reap(struct intern_table *t, struct interned *i);
 void intern_destroy(struct symbols *s, struct interned *i); /* `s`: its table's, if it has any */
 /* Gives the caller's reference to the table, which holds on to the label set until it was idle for a while. */
 void intern_keep(struct intern_table *t, struct interned *i, uint64_t now_ms);
-/* The table lets go of what was last kept before `before_ms`. Returns those that are out of the table now, linked by
- * `next`, for the caller to destroy like after intern_release(). */
-struct interned *intern_expire(struct intern_table *t, uint64_t before_ms);
+/* The table lets go of what was last kept before `before_ms`; true if there was any. `gone` is called, with the table
+ * locked, for each that has no reference left, as after intern_release(). */
+bool intern_expire(struct intern_table *t, uint64_t before_ms, void (*gone)(struct interned *i));
 
 /* Makes blocks of label sets kept as symbols, each from the one before: neighbours have most labels in common.
  * Zero-initialise; one per thread. */

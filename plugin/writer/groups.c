@@ -53,6 +53,18 @@ static gcw_status group_make(gcw_writer *w, struct interned *key, struct view ba
     return status;
 }
 
+/* One reference less, with `groups.lock` held: it says who is the first and who the last. True: the last. */
+static bool group_unref(gcw_writer *w, struct interned *key)
+{
+    if (!intern_release(w->groups.table, key))
+        return false;
+    if (key->payload)
+        batch_release_group(key->owner, key);
+    else if (intern_reap(w->groups.table, key)) /* one that could not be made: no record names it */
+        intern_destroy(NULL, key);
+    return true;
+}
+
 /* `block` has the family's labels. */
 static struct interned *group_acquire(gcw_writer *w, struct destination *d, struct buf *block,
                                       const struct group_shape *shape, gcw_error *err)
@@ -65,11 +77,14 @@ static struct interned *group_acquire(gcw_writer *w, struct destination *d, stru
     }
     pthread_mutex_lock(&w->groups.lock);
     struct interned *key = intern_acquire(w->groups.table, d, buf_view(block), &status);
-    if (!key) {
+    if (!key)
         error_set(err, status, "out of memory");
-    } else if (!key->payload && group_make(w, key, view_make((const char *)block->p, base), shape, err) != GCW_OK) {
-        intern_release(w->groups.table, key);
-        intern_destroy(NULL, key);
+    else if (!key->payload)
+        status = group_make(w, key, view_make((const char *)block->p, base), shape, err);
+    else if (key->refs == 1) /* it was on its way out */
+        status = admit(w, key, key->payload, err);
+    if (key && status != GCW_OK) {
+        group_unref(w, key);
         key = NULL;
     }
     pthread_mutex_unlock(&w->groups.lock);
@@ -116,13 +131,14 @@ static void group_release(struct interned *key)
 {
     if (!key)
         return;
-    struct destination *d = key->owner;
-    gcw_writer *w = destination_user(d);
-    if (!intern_release(w->groups.table, key))
-        return;
+    gcw_writer *w = destination_user(key->owner);
     const struct group *g = key->payload;
-    guard_leave(w->guard[GCW_METRICS], g->count, g->count * share_of(key, g));
-    batch_release_group(d, key);
+    const uint32_t count = g->count;
+    const uint64_t bytes = count * share_of(key, g);
+    pthread_mutex_lock(&w->groups.lock);
+    if (group_unref(w, key)) /* gone with its last reference, perhaps */
+        guard_leave(w->guard[GCW_METRICS], count, bytes);
+    pthread_mutex_unlock(&w->groups.lock);
 }
 
 /* ---- appending ------------------------------------------------------------------------------------------------------

@@ -115,16 +115,12 @@ void gcw_stream_release(gcw_stream *stream) { release((struct interned *)stream)
 
 #define IDLE_MS (5 * 60 * 1000)
 
+static void expired(struct interned *i) { batch_release(i->owner, i); }
+
 bool streams_expire(gcw_writer *w)
 {
     uint64_t now = clock_mono_ms();
-    struct interned *gone = now > IDLE_MS ? intern_expire(w->table[GCW_LOGS], now - IDLE_MS) : NULL;
-    bool any = gone != NULL;
-    for (struct interned *next; gone; gone = next) {
-        next = gone->next;
-        batch_release(gone->owner, gone);
-    }
-    return any;
+    return now > IDLE_MS && intern_expire(w->table[GCW_LOGS], now - IDLE_MS, expired);
 }
 
 gcw_status gcw_metadata_write(gcw_writer *w, const gcw_metadata *metadata, const char *tenant, gcw_error *err)

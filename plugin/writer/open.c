@@ -167,6 +167,8 @@ static bool front_open(gcw_writer *w)
         .no_exemplars = !c->metrics_exemplars,
         .families = w->families,
         .symbols = w->symbols,
+        .table = {w->table[GCW_METRICS], w->table[GCW_LOGS]},
+        .groups = w->groups.table,
     };
     w->sealer = sealer_new(&sc);
     return w->batcher && w->families && w->sealer && w->groups.table;

@@ -58,6 +58,7 @@ static struct bench *bench_new(struct batch_limits limits, unsigned lanes, gcw_s
     b->table = intern_table_new(b->guard, seed, destination_assign);
     if (as_symbols)
         assert_non_null(sc.symbols = intern_table_symbols(b->table));
+    sc.table[GCW_METRICS] = sc.table[GCW_LOGS] = b->table;
     b->batcher = batcher_new(&c, &ops);
     b->destination = batcher_destination(b->batcher, signal, "t");
     b->sealer = sealer_new(&sc);
@@ -272,6 +273,39 @@ static void test_released_series_lives_until_its_samples_are_encoded(void **stat
     bench_free(b);
 }
 
+/* Its records would go other ways, and could overtake each other. */
+static void test_a_series_interned_again_before_it_was_encoded_is_the_same(void **state)
+{
+    (void)state;
+    const struct batch_limits l = {1 << 20, 10000, 60000};
+    const gcw_label labels[] = {GCW_LABEL("__name__", "m"), GCW_LABEL("id", "3")};
+    const struct label_rules rules = {GCW_METRICS, LABELS_SANITISE, 1024, 2048, 30, NULL, 0};
+    struct label_scratch s = {0};
+    gcw_status status;
+    bool changed;
+    struct bench *b = bench_new(l, 1, GCW_METRICS);
+    assert_int_equal(labels_block(&rules, labels, 2, &s, &changed, NULL), GCW_OK);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(batch_sample(b->destination, b->series[3], (uint64_t)i, i, NULL), GCW_OK);
+        assert_int_equal(guard_count(b->guard), SERIES);
+        assert_true(intern_release(b->table, b->series[3]));
+        assert_int_equal(guard_count(b->guard), SERIES - 1);
+        batch_release(b->destination, b->series[3]);
+        assert_ptr_equal(intern_acquire(b->table, b->destination, buf_view(&s.block), &status), b->series[3]);
+    }
+    assert_int_equal(batch_sample(b->destination, b->series[3], 5, 5, NULL), GCW_OK);
+    drain(b, &l); /* sees order; the sanitizers a use after free */
+    assert_int_equal(b->samples, 6);
+    assert_int_equal(batch_sample(b->destination, b->series[3], 6, 6, NULL), GCW_OK);
+    assert_true(intern_release(b->table, b->series[3]));
+    batch_release(b->destination, b->series[3]);
+    drain(b, &l);
+    assert_int_equal(b->samples, 7);
+    assert_int_equal(guard_count(b->guard), SERIES - 1);
+    label_scratch_free(&s);
+    bench_free(b);
+}
+
 static void lanes_of(uint64_t of_seed, uint32_t lane[SERIES])
 {
     const struct batch_limits limits = {UINT64_C(1) << 20, 1000, 1000};
@@ -335,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_one_entry_larger_than_a_batch_goes_alone),
         cmocka_unit_test(test_released_series_lives_until_its_samples_are_encoded),
         cmocka_unit_test(test_receipts_count_every_record_once),
+        cmocka_unit_test(test_a_series_interned_again_before_it_was_encoded_is_the_same),
         cmocka_unit_test(test_a_series_keeps_its_lane_from_one_process_to_the_next),
     };
     const struct CMUnitTest again[] = {
@@ -342,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_age_closes_a_batch),
         cmocka_unit_test(test_no_room_is_an_error_and_nothing_half_in),
         cmocka_unit_test(test_released_series_lives_until_its_samples_are_encoded),
+        cmocka_unit_test(test_a_series_interned_again_before_it_was_encoded_is_the_same),
         cmocka_unit_test(test_receipts_count_every_record_once),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -278,6 +278,7 @@ static void test_series_that_were_forgotten_leave_no_text_behind(void **unused)
         assert_true(request_end(b.rw2, &raw, &families));
         for (uint32_t i = 0; i < 2500; i++) {
             assert_true(intern_release(b.table, one[i]));
+            assert_true(intern_reap(b.table, one[i]));
             intern_destroy(b.symbols, one[i]);
             buf_free(&block[i]);
         }

@@ -188,6 +188,7 @@ static void test_equal_label_sets_share_a_handle_and_the_guard_names_the_culprit
     assert_non_null(strstr(err.text, "request_id"));
     for (int i = 0; i < n; i++) {
         assert_true(intern_release(t, kept[i]));
+        assert_true(intern_reap(t, kept[i]));
         intern_destroy(NULL, kept[i]);
     }
     assert_int_equal(guard_count(g), 0);

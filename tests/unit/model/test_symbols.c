@@ -122,7 +122,7 @@ static void test_memory_is_counted_and_given_back_when_series_and_texts_went(voi
         }
         assert_true(guard_bytes(f.guard) > f.symbols->held_bytes);
         for (uint32_t i = 0; i < 500; i++)
-            if (intern_release(f.table, series[i]))
+            if (intern_release(f.table, series[i]) && intern_reap(f.table, series[i]))
                 intern_destroy(f.symbols, series[i]);
         assert_int_equal(guard_count(f.guard), 0);
         assert_int_equal(guard_bytes(f.guard), empty);
@@ -154,8 +154,7 @@ static void test_texts_count_towards_the_bound_on_memory(void **unused)
     close_all(&f);
 }
 
-/* ---- threads: many intern and let go, one uses texts that nobody holds, sweeps, and destroys
- * ------------------------- */
+/* ---- threads: many intern and let go, one uses texts that nobody holds, sweeps, and destroys ---- */
 
 #define THREADS 3
 #define ROUNDS  300
@@ -163,7 +162,8 @@ static void test_texts_count_towards_the_bound_on_memory(void **unused)
 struct crowd {
     struct fixture f;
     pthread_mutex_t lock;
-    struct interned *gone;
+    struct interned *gone[THREADS * ROUNDS];
+    size_t gone_count;
     _Atomic int running;
 };
 
@@ -178,15 +178,21 @@ static void *host(void *user)
         assert_non_null(e);
         assert_true(view_is(intern_metric_name(c->f.table, e), "some_metric_total"));
         pthread_mutex_lock(&c->lock);
-        if (intern_release(c->f.table, e)) {
-            e->next = c->gone;
-            c->gone = e;
-        }
+        if (intern_release(c->f.table, e))
+            c->gone[c->gone_count++] = e;
         pthread_mutex_unlock(&c->lock);
     }
     buf_free(&block);
     atomic_fetch_sub(&c->running, 1);
     return NULL;
+}
+
+static struct interned *take_gone(struct crowd *c)
+{
+    pthread_mutex_lock(&c->lock);
+    struct interned *gone = c->gone_count ? c->gone[--c->gone_count] : NULL;
+    pthread_mutex_unlock(&c->lock);
+    return gone;
 }
 
 static void encoder_round(struct crowd *c, struct block_maker *maker, uint32_t round)
@@ -197,14 +203,10 @@ static void encoder_round(struct crowd *c, struct block_maker *maker, uint32_t r
     block_of(&block, 10, round, 12);
     for (struct view rest = buf_view(&block); block_next(&rest, &name, &value);)
         assert_true(view_eq(symbols_text(c->f.symbols, symbols_find(c->f.symbols, value)), value));
-    pthread_mutex_lock(&c->lock);
-    struct interned *gone = c->gone;
-    c->gone = NULL;
-    pthread_mutex_unlock(&c->lock);
-    for (struct interned *next; gone; gone = next) {
-        next = gone->next;
+    for (struct interned *gone; (gone = take_gone(c));) {
         assert_int_equal(block_remake(maker, c->f.symbols, gone).n, gone->block_len);
-        intern_destroy(c->f.symbols, gone);
+        if (intern_reap(c->f.table, gone))
+            intern_destroy(c->f.symbols, gone);
     }
     buf_free(&block);
 }
