@@ -114,10 +114,6 @@ struct scraped *series_find(struct series_cache *c, struct view text, uint64_t s
 struct scraped *series_add(struct series_cache *c, struct view text, gcw_series *handle, uint64_t scrape, bool *fresh);
 /* Shows every series that the scrape did not have and forgets it. */
 void series_sweep(struct series_cache *c, uint64_t scrape, void (*gone)(void *ctx, struct scraped *s), void *ctx);
-/* The handle of a series that is gone is held for some scrapes more: the writer keeps the order of a handle's records,
- * and a series that comes back gets the same one. */
-void series_leave(struct series_cache *c, gcw_series *handle, uint64_t scrape);
-void series_let_go(struct series_cache *c, uint64_t scrape); /* those held for long enough; UINT64_MAX: all */
 /* What a sample with a time of its own is to its series: receivers refuse one that is not newer than what they have.
  * Remembers a newer one, unless it is so far ahead of the scrape that receivers refuse it, too. */
 enum moment { MOMENT_NEW, MOMENT_SAME /* the very sample that was sent last */, MOMENT_PAST };

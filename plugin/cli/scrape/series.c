@@ -12,16 +12,9 @@ struct entry {
     char key[];
 };
 
-struct leaving {
-    gcw_series *handle;
-    uint64_t scrape;
-};
-
 struct series_cache {
     struct entry **slot; /* a power of two, at most half full */
     size_t slots, count;
-    struct leaving *leaving; /* handles of series that are gone, oldest first */
-    size_t leaving_count, leaving_cap;
 };
 
 struct series_cache *series_cache_new(void) { return calloc(1, sizeof(struct series_cache)); }
@@ -40,35 +33,7 @@ void series_cache_free(struct series_cache *c)
     for (size_t i = 0; i < c->slots; i++)
         entry_free(c->slot[i]);
     free(c->slot);
-    free(c->leaving);
     free(c);
-}
-
-#define LEAVING_SCRAPES 10
-
-void series_leave(struct series_cache *c, gcw_series *handle, uint64_t scrape)
-{
-    if (c->leaving_count == c->leaving_cap) {
-        size_t cap = c->leaving_cap ? 2 * c->leaving_cap : 16;
-        struct leaving *more = realloc(c->leaving, cap * sizeof *more);
-        if (!more) {
-            gcw_series_release(handle);
-            return;
-        }
-        c->leaving = more;
-        c->leaving_cap = cap;
-    }
-    c->leaving[c->leaving_count++] = (struct leaving){handle, scrape};
-}
-
-void series_let_go(struct series_cache *c, uint64_t scrape)
-{
-    size_t n = 0;
-    while (n < c->leaving_count && (scrape == UINT64_MAX || c->leaving[n].scrape + LEAVING_SCRAPES <= scrape))
-        gcw_series_release(c->leaving[n++].handle);
-    c->leaving_count -= n;
-    if (n > 0 && c->leaving_count > 0)
-        memmove(c->leaving, c->leaving + n, c->leaving_count * sizeof *c->leaving);
 }
 
 /* Where the key is, or would go. The table has room. */

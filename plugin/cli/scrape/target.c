@@ -101,9 +101,8 @@ static void end_series(void *ctx, struct scraped *s)
 
 static void drop_series(void *ctx, struct scraped *s)
 {
-    struct target *t = ctx;
-    end_series(t, s);
-    series_leave(t->series, s->handle, t->scrape);
+    end_series(ctx, s);
+    gcw_series_release(s->handle);
 }
 
 /* ---- labels -------------------------------------------------------------------------------------------------------
@@ -291,7 +290,6 @@ void target_finish(struct target *t)
         series_each(t->series, end_series, t);
     else
         series_sweep(t->series, t->scrape, drop_series, t);
-    series_let_go(t->series, t->scrape);
     append_report(t, REPORT_UP, f.trouble ? 0 : 1);
     append_report(t, REPORT_DURATION, (double)(clock_mono_us() - t->started_us) / 1e6);
     append_report(t, REPORT_SCRAPED, (double)t->scraped);
@@ -377,10 +375,8 @@ void target_free(struct target *t)
     if (!t)
         return;
     fetch_free(t->fetch);
-    if (t->series) {
+    if (t->series)
         series_each(t->series, release_series, NULL);
-        series_let_go(t->series, UINT64_MAX);
-    }
     for (int r = 0; r < REPORTS; r++)
         if (t->report[r])
             gcw_series_release(t->report[r]);
