@@ -54,12 +54,22 @@ def get_json(url, headers=None):
     return json.loads(get(url, headers=headers))
 
 
-def need(program):
-    """Path of a Debian-packaged server, or a loud skip."""
-    path = os.environ.get(program.upper().replace("-", "_")) or shutil.which(program)
+# What tests/deps fetches from a later Debian, as tests name it (and, in capitals, the environment).
+LATER = {"prometheus3": "prometheus", "victoria-metrics-later": "victoria-metrics", "vmagent": "vmagent"}
+
+
+def path_of(program):
+    """Path of a server: the environment's, the later Debian's, the installed one."""
+    fetched = ROOT / "build" / "peers" / "later" / LATER.get(program, "")
+    return os.environ.get(program.upper().replace("-", "_")) or (str(fetched) if fetched.is_file() else shutil.which(program))
+
+
+def need(*programs):
+    """Path of the first of them that there is, or a loud skip."""
+    path = next(filter(None, map(path_of, programs)), None)
     if not path:
-        print(f"SKIPPED: {program} not found")
-        raise unittest.SkipTest(f"{program} not found")
+        print(f"SKIPPED: {programs[0]} not found")
+        raise unittest.SkipTest(f"{programs[0]} not found")
     return path
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Prometheus 3 ($PROMETHEUS3), vmagent ($VMAGENT, 1.145) and `gcw push metrics --scrape` poll the same awkward targets for a while; what each
-forwards is compared series by series, scrape by scrape. `make peers` on a machine that is not busy, as scrapes that come too late
-shift what follows; doc/scraping.md is what came of it.
+"""Prometheus 3 ($PROMETHEUS3, or fetched by tests/deps), vmagent ($VMAGENT, or fetched; 1.145) and `gcw push metrics --scrape` poll the
+same awkward targets for a while; what each forwards is compared series by series, scrape by scrape. `make peers` on a machine that is
+not busy, as scrapes that come too late shift what follows; doc/scraping.md is what came of it.
 
 A target answers its n-th scrape by each of the three with its n-th page; the last one stays."""
 import collections

@@ -228,13 +228,13 @@ remote_write:
         self.check_exemplar(now)
 
     def test_victoria_metrics_gives_back_metadata(self):
-        binary = need("victoria-metrics")
+        binary = need("victoria-metrics-later", "victoria-metrics")
         if b"-enableMetadata" not in subprocess.run([binary, "-help"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60).stdout:
             print(f"SKIPPED: {binary} is older than metadata")
             self.skipTest("an older victoria-metrics")
         for protocol in ("auto", "1.0"):
             with self.subTest(protocol=protocol):
-                s, said = self.points(self.victoria_metrics("-enableMetadata"), protocol)
+                s, said = self.points(self.victoria_metrics("-enableMetadata", binary=binary), protocol)
                 self.assertEqual((s["delivered"], s["rejected"]), (6, 1), said)
                 got = {family: [(m["type"].replace(" ", ""), m["help"], m["unit"]) for m in all_of_it]
                        for family, all_of_it in get_json(self.base + "/api/v1/metadata")["data"].items()}
@@ -258,9 +258,9 @@ remote_write:
         self.assertEqual((s["delivered"], s["rejected"]), (51, 2), run.stderr)
         self.assertEqual(len(self.query('{__name__=~"b|c"}')), 51)
 
-    def victoria_metrics(self, *args):
-        binary, port = need("victoria-metrics"), free_port()
-        self.start(binary, f"-storageDataPath={self.dir}/vm{port}", f"-httpListenAddr=127.0.0.1:{port}", "-search.latencyOffset=0s", *args)
+    def victoria_metrics(self, *args, binary=None):
+        port = free_port()
+        self.start(binary or need("victoria-metrics"), f"-storageDataPath={self.dir}/vm{port}", f"-httpListenAddr=127.0.0.1:{port}", "-search.latencyOffset=0s", *args)
         self.base = f"http://127.0.0.1:{port}"
         wait_for("victoria-metrics", lambda: get(self.base + "/health"))
         return self.base + "/api/v1/write"
