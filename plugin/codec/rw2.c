@@ -37,6 +37,7 @@ enum {
 #define META_BYTES  24
 #define META_SLOTS  256
 #define LABEL_WIDTH 10 /* of two refs, at the most */
+#define RECENT_BITS 13
 
 /* A metric name's metadata as it stands in entries of the request with this stamp. */
 struct meta {
@@ -77,7 +78,8 @@ struct rw2 {
     uint8_t time_bytes[16];
     /* the label block that came last as text, with its symbols */
     struct buf block, block_pairs;
-    struct buf tail, refs; /* of a point with more than a number */
+    uint32_t recent[1 << RECENT_BITS]; /* numbers of texts that came as such, see symbol_find(); 0 = none */
+    struct buf tail, refs;             /* of a point with more than a number */
     struct meta metas[META_SLOTS];
 };
 
@@ -124,15 +126,17 @@ void rw2_free(struct rw2 *e)
 
 uint64_t rw2_memory(const struct rw2 *e)
 {
-    return (e->own ? e->own->held_bytes + e->own->idle_bytes : 0) + e->places * sizeof *e->place + e->table.cap +
-           e->entries.cap + e->pairs.cap + e->at.cap + e->labels.cap + e->block.cap + e->block_pairs.cap;
+    return sizeof *e + (e->own ? e->own->held_bytes + e->own->idle_bytes : 0) + e->places * sizeof *e->place +
+           e->table.cap + e->entries.cap + e->pairs.cap + e->at.cap + e->labels.cap + e->block.cap + e->block_pairs.cap;
 }
 
 bool rw2_begin(struct rw2 *e, struct families *families, const void *owner)
 {
     symbols_sweep(e->symbols, SYMBOLS_IDLE, SYMBOLS_IDLE_BYTES);
-    if (e->sweeps != e->symbols->sweeps)
+    if (e->sweeps != e->symbols->sweeps) {
         e->block.n = e->block_pairs.n = 0;
+        memset(e->recent, 0, sizeof e->recent);
+    }
     e->sweeps = e->symbols->sweeps;
     e->stamp++;
     e->count = 1;
@@ -179,11 +183,27 @@ static inline uint32_t ref_of(struct rw2 *e, uint32_t id)
     return p->stamp == e->stamp ? p->ref : symbol_enter(e, id);
 }
 
-/* The number of a text that comes as such; 0 = out of memory. */
+/* Where a text is looked for among the recent ones: by its ends, without reading all of it. */
+static inline uint32_t recent_slot(struct view text)
+{
+    uint64_t front = 0, back = 0;
+    memcpy(&front, text.p, MIN(text.n, sizeof front));
+    if (text.n > sizeof back)
+        memcpy(&back, text.p + text.n - sizeof back, sizeof back);
+    return (uint32_t)(((front ^ back << 5 ^ back >> 59) + text.n) * UINT64_C(0x9e3779b97f4a7c15) >> (64 - RECENT_BITS));
+}
+
+/* The number of a text that comes as such; 0 = out of memory. Most texts came before, and are found without hashing
+ * them and without the lock: numbers stay what they are until the symbols are swept, which is done on this thread. */
 static uint32_t symbol_find(struct rw2 *e, struct view text)
 {
+    uint32_t *recent = &e->recent[recent_slot(text)];
+    if (*recent && view_eq(symbols_text(e->symbols, *recent), text))
+        return *recent;
     uint32_t id = symbols_find(e->symbols, text);
-    return places_grow(e, id + 1) ? id : 0;
+    if (!places_grow(e, id + 1))
+        return 0;
+    return *recent = id;
 }
 
 /* ---- labels -------------------------------------------------------------------------------------------------------
