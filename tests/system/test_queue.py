@@ -4,11 +4,13 @@ import random
 import re
 import select
 import shutil
+import signal
 import subprocess
 import threading
 import time
 
 from harness import *
+from remote import Sink, number, read
 
 KILLS = int(os.environ.get("TORTURE_KILLS", "200"))
 
@@ -221,18 +223,21 @@ class Directory(Case):
         self.assertEqual(first.read_bytes(), before)
 
     def test_files_of_version_1_are_read_and_marked(self):
-        """Two of its three requests of a sample each arrive, then the receiver is gone; the third comes later."""
+        """Two of its three requests of a sample each are taken, one by one; the third waits, and comes later."""
         self.queue.mkdir(0o700)
         shutil.copytree(ROOT / "tests/fixtures/queue-version-1", self.queue, dirs_exist_ok=True)
-        url = self.receive("--max-requests", 2) + "/api/v1/push"
-        run = self.gcw("push", "metrics", "-u", url, "-s", f"queue_dir={self.queue}", "--timeout", "1s", "/dev/null")
-        self.assertIn("kept on disk 1", run.stderr.decode())
-        self.assertEqual([(r["labels"], r["value"], r["time_ms"]) for r in self.records("sample")],
-                         [({"__name__": "v1_total", "n": str(i)}, str(i), 1764000000000) for i in (1, 2)])
-        self.assertIn("1            1", self.gcw("queue", "list", self.queue).stdout.decode())
+        sink = Sink(lambda n: (204 if n <= 2 else 503, b"", (), 0))
+        self.addCleanup(sink.stop)
+        first = self.start(GCW, "push", "metrics", "-u", sink.url, "-s", f"queue_dir={self.queue}", "--signal-timeout", "1ms", "/dev/null")
+        wait_for("the third request", lambda: len(sink.requests) > 2)
+        first.send_signal(signal.SIGINT)
+        first.wait(30)
+        taken = [series for request in sink.requests if request.status == 204 for series in read(request)[0]]
+        self.assertEqual([(dict(s.labels)["n"], [(number(bits), ms) for bits, ms in s.samples]) for s in taken],
+                         [("1", [(1, 1764000000000)]), ("2", [(2, 1764000000000)])])
         end = self.gcw("queue", "replay", "--metrics-url", self.receive() + "/api/v1/push", self.queue)
         self.assertEqual(end.returncode, 0, end.stderr)
-        self.assertEqual([r["labels"]["n"] for r in self.records("sample")], ["1", "2", "3"])
+        self.assertEqual([(r["labels"]["n"], r["value"]) for r in self.records("sample")], [("3", "3")])
 
     def test_second_writer_is_refused(self):
         self.backlog()
