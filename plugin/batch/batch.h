@@ -100,7 +100,7 @@ gcw_status batch_entry(struct destination *d, struct interned *stream, struct vi
                        int64_t time_ns, struct gcw_receipt *receipt);
 gcw_status batch_metadata(struct destination *d, gcw_metric_type type, struct view family, struct view help,
                           struct view unit);
-/* The label set is out of its table: destroy it when everything before this has been encoded. Cannot fail. */
+/* The label set's last reference went: it is reaped when everything before this has been encoded. Cannot fail. */
 void batch_release(struct destination *d, struct interned *label_set);
 void batch_release_group(struct destination *d, struct interned *key);
 

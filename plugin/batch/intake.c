@@ -291,8 +291,8 @@ static void release_put(struct destination *d, struct interned *label_set, enum 
         s->open->has_release = true;
     }
     latch_give(&s->lock);
-    /* out of memory for 32 KiB: the label set stays until the table goes. Nothing points at it any more, so it leaks
-     * until then; there is no other way to know that its records have been encoded. */
+    /* out of memory for 32 KiB: the label set stays until the table goes; there is no other way to know that its
+     * records have been encoded. */
 }
 
 void batch_release(struct destination *d, struct interned *label_set) { release_put(d, label_set, RECORD_RELEASE); }

@@ -147,6 +147,14 @@ void push_refused(struct push *p, uint64_t number, const char *why, struct view 
     tell(p, number, why, text);
 }
 
+void push_metadata(struct push *p, const gcw_metadata *metadata)
+{
+    gcw_status status;
+    do
+        status = gcw_metadata_write(p->writer, metadata, NULL, NULL);
+    while (status == GCW_ERR_FULL && !push_interrupted() && gcw_writer_flush(p->writer, 50) != GCW_ERR_NOMEM);
+}
+
 /* The first piece is read before the parser is told to begin: formats are told apart by head and tail. */
 static ssize_t read_piece(int fd, char *data)
 {

@@ -87,6 +87,8 @@ int push_run(struct push *p, const struct push_source *source, int files, char *
 /* Names a skipped line, or whatever `numbered` says; the first ten are told, the rest counted. */
 void push_malformed(struct push *p, uint64_t number, const char *why, struct view text);
 void push_refused(struct push *p, uint64_t number, const char *why, struct view text);
+/* Announces a family, once there is room for it. */
+void push_metadata(struct push *p, const gcw_metadata *metadata);
 bool push_interrupted(void);
 
 /* progress.c */

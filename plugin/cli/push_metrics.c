@@ -93,12 +93,7 @@ static void on_sample(void *ctx, const struct exposition_sample *s)
 
 static void on_family(void *ctx, const struct exposition_family *f)
 {
-    struct metrics *m = ctx;
-    const gcw_metadata meta = {f->type, f->name, f->help, f->unit};
-    gcw_status status;
-    do
-        status = gcw_metadata_write(m->push.writer, &meta, NULL, NULL);
-    while (status == GCW_ERR_FULL && !push_interrupted() && gcw_writer_flush(m->push.writer, 50) != GCW_ERR_NOMEM);
+    push_metadata(&((struct metrics *)ctx)->push, &(gcw_metadata){f->type, f->name, f->help, f->unit});
 }
 
 static void on_malformed(void *ctx, uint64_t number, const char *why, struct view text)

@@ -1,16 +1,6 @@
 /* Which format an exposition has, by its first and last bytes. */
 #include "input/parser.h"
 
-/* Cuts the first line off `text`. */
-static struct view line_next(struct view *text)
-{
-    const char *lf = memchr(text->p, '\n', text->n);
-    struct view line = view_make(text->p, lf ? (size_t)(lf - text->p) : text->n);
-    size_t used = line.n + (lf ? 1 : 0);
-    *text = view_make(text->p + used, text->n - used);
-    return line;
-}
-
 static bool ends_with(struct view v, const char *suffix)
 {
     size_t n = strlen(suffix);
@@ -37,8 +27,8 @@ enum exposition_format exposition_detect(struct view head, struct view tail)
         tail.n--;
     if (ends_with(tail, "\n# EOF") || view_is(tail, "# EOF"))
         return EXPOSITION_OPENMETRICS;
-    while (head.n > 0)
-        if (line_is_openmetrics(line_next(&head)))
+    for (struct view line; view_line(&head, &line);)
+        if (line_is_openmetrics(line))
             return EXPOSITION_OPENMETRICS;
     return EXPOSITION_TEXT;
 }

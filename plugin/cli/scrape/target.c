@@ -228,12 +228,7 @@ static void on_sample(void *ctx, const struct exposition_sample *s)
 
 static void on_family(void *ctx, const struct exposition_family *f)
 {
-    struct target *t = ctx;
-    const gcw_metadata meta = {f->type, f->name, f->help, f->unit};
-    gcw_status status;
-    do
-        status = gcw_metadata_write(t->push->writer, &meta, NULL, NULL);
-    while (status == GCW_ERR_FULL && !push_interrupted() && gcw_writer_flush(t->push->writer, 50) != GCW_ERR_NOMEM);
+    push_metadata(((struct target *)ctx)->push, &(gcw_metadata){f->type, f->name, f->help, f->unit});
 }
 
 static bool body_read(struct target *t, const struct fetched *f)
