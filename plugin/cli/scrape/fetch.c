@@ -138,17 +138,16 @@ static struct fetch *take_ended(struct fetcher *f)
 /* In words, into x->trouble; empty = none. */
 static void judge(struct fetch *x)
 {
-    enum { TOO_LARGE = 1, NOMEM, BROKEN }; /* beside the kinds of access_trouble() */
     const size_t max = x->settings->body_limit;
     x->kind = access_trouble(x->easy, x->code, x->error, x->settings, x->trouble, sizeof x->trouble);
     if (x->too_large) {
-        x->kind = TOO_LARGE;
+        x->kind = TROUBLE_TOO_LARGE;
         trouble_too_large(max, x->trouble, sizeof x->trouble);
     } else if (x->nomem) {
-        x->kind = NOMEM;
+        x->kind = TROUBLE_NOMEM;
         snprintf(x->trouble, sizeof x->trouble, "out of memory");
     } else if (x->kind == 0 && body_open(x->easy, &x->body, max, x->trouble, sizeof x->trouble)) {
-        x->kind = BROKEN;
+        x->kind = TROUBLE_BROKEN;
     }
 }
 

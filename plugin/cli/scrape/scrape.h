@@ -69,6 +69,9 @@ bool fetch_start(struct fetch *x); /* false = out of memory */
 /* Lets transfers go on for at most timeout_ms; gives out one that has ended, as its ctx, or NULL. */
 void *fetcher_wait(struct fetcher *f, int timeout_ms);
 
+/* Kinds of trouble, beside those of access_trouble(); 0 = none. */
+enum trouble { TROUBLE_TOO_LARGE = 1, TROUBLE_NOMEM, TROUBLE_BROKEN, TROUBLE_NO_SAMPLE };
+
 /* What a transfer came to, until it is started again. */
 struct fetched {
     const char *trouble; /* NULL = the body is whole */

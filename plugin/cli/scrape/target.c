@@ -267,7 +267,7 @@ void target_start(struct target *t, uint64_t now_ms)
     t->due_ms = schedule_next(t->due_ms, now_ms, t->settings->interval_ms);
     t->flying = fetch_start(t->fetch);
     if (!t->flying)
-        tell(t, 1, "out of memory");
+        tell(t, TROUBLE_NOMEM, "out of memory");
 }
 
 void target_finish(struct target *t)
@@ -277,9 +277,9 @@ void target_finish(struct target *t)
     t->push->file = t->settings->url;
     atomic_fetch_add(&t->push->read_bytes, f.body.n);
     if (!f.trouble && !body_read(t, &f))
-        f = (struct fetched){.trouble = "out of memory", .kind = 1};
+        f = (struct fetched){.trouble = "out of memory", .kind = TROUBLE_NOMEM};
     if (!f.trouble && t->garbled && t->scraped == 0) /* a login page, an error of a proxy */
-        f = (struct fetched){.trouble = "not a line of the answer is a sample", .kind = 2};
+        f = (struct fetched){.trouble = "not a line of the answer is a sample", .kind = TROUBLE_NO_SAMPLE};
     tell(t, f.kind, f.trouble);
     if (f.trouble)
         series_each(t->series, end_series, t);
