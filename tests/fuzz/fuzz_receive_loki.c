@@ -1,28 +1,12 @@
 /* Loki pushes into the judge: JSON, gzip and raw deflate, and protobuf that snappy was taken off of. Every record that
  * comes out is a line of JSON, and a push that was taken whole brings nothing but duplicates when it comes again. */
-#include <jansson.h>
 
 #include <snappy-c.h>
 
 #include "cli/receive/judge.h"
+#include "json_lines.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void lines_check(const struct buf *records, uint64_t want)
-{
-    uint64_t lines = 0;
-    for (size_t at = 0; at < records->n; lines++) {
-        const uint8_t *end = memchr(records->p + at, '\n', records->n - at);
-        json_error_t error;
-        ENSURE(end);
-        size_t n = (size_t)(end - records->p) - at;
-        json_t *line = json_loadb((const char *)records->p + at, n, JSON_ALLOW_NUL, &error);
-        ENSURE(line);
-        json_decref(line);
-        at += n + 1;
-    }
-    ENSURE(lines == want);
-}
 
 static struct verdict judge(struct store *store, const struct limits *limits, struct view body, const char *type,
                             const char *encoding)
@@ -36,7 +20,7 @@ static struct verdict judge(struct store *store, const struct limits *limits, st
     judge_logs(&p, limits, store, &v);
     ENSURE(v.status == 204 || v.status == 400 || v.status == 413 || v.status == 422 || v.status == 429 ||
            v.status == 500);
-    lines_check(&v.records, v.entries);
+    ENSURE(json_lines_check(&v.records) == v.entries);
     return v;
 }
 

@@ -1,26 +1,12 @@
 /* Remote write requests into the judge: raw bodies, and bodies that are wrapped in snappy here, so that the fuzzer gets
  * at the protobuf walk and the judge behind it. Every record that comes out is a line of JSON. */
-#include <jansson.h>
 #include <snappy-c.h>
 #include <stdlib.h>
 
 #include "cli/receive/judge.h"
+#include "json_lines.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void lines_check(const struct buf *records)
-{
-    for (size_t at = 0; at < records->n;) {
-        const uint8_t *end = memchr(records->p + at, '\n', records->n - at);
-        json_error_t error;
-        ENSURE(end);
-        size_t n = (size_t)(end - records->p) - at;
-        json_t *line = json_loadb((const char *)records->p + at, n, JSON_ALLOW_NUL, &error);
-        ENSURE(line);
-        json_decref(line);
-        at += n + 1;
-    }
-}
 
 static void judge(struct store *store, const struct limits *limits, bool two, struct view body)
 {
@@ -35,7 +21,7 @@ static void judge(struct store *store, const struct limits *limits, bool two, st
     struct verdict v = {.want_records = true};
     judge_metrics(&p, limits, store, &v);
     ENSURE(v.status == 200 || v.status == 400 || v.status == 429);
-    lines_check(&v.records);
+    json_lines_check(&v.records);
     verdict_free(&v);
 }
 

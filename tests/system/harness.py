@@ -143,16 +143,16 @@ class Case(unittest.TestCase):
                         str(ROOT / "build/libgcw.a"), *libs, *deflate], check=True)
         return out
 
-    def prometheus(self, binary, scrape=None, config=""):
+    def prometheus(self, binary, *args, scrape=None, config=""):
         """Starts one that takes remote write, and scrapes an address as job `scraped`; returns its base URL."""
         port = free_port()
         job = f'scrape_configs: [{{job_name: scraped, scrape_interval: 1s, static_configs: [{{targets: ["{scrape}"]}}]}}]\n'
         (self.dir / "prometheus.yml").write_text("global: {}\n" + (job if scrape else "") + config)
         self.start(binary, f"--config.file={self.dir}/prometheus.yml", f"--storage.tsdb.path={self.dir}/data{port}",
                    f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver",
-                   "--enable-feature=exemplar-storage,native-histograms")
+                   "--enable-feature=exemplar-storage,native-histograms", *args)
         base = f"http://127.0.0.1:{port}"
-        wait_for("prometheus", lambda: get(base + "/-/ready"))
+        wait_for("prometheus", lambda: get(base + "/-/ready"), 120)
         return base
 
     def token_file(self, token=TOKEN):

@@ -255,3 +255,14 @@ def read(request):
 
 def number(bits):
     return struct.unpack("<d", struct.pack("<Q", bits))[0]
+
+
+def flat(sink):
+    """Every sample that was sent so far, in order: (name, labels without the name, bits, ms)."""
+    out = []
+    for r in list(sink.requests):
+        for s in read(r)[0]:
+            labels = dict(s.labels)
+            name = labels.pop("__name__")
+            out += [(name, labels, bits, ms) for bits, ms in s.samples]
+    return out

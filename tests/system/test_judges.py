@@ -4,6 +4,7 @@ import time
 
 import bodies
 from harness import *
+from loki import start_loki
 
 
 def post(base, path, body, content_type, headers):
@@ -34,45 +35,22 @@ class Judges(Case):
         self.assertGreater(good, 0)
 
     def test_what_loki_refuses_is_refused_with_the_same_status(self):
-        binary, port = need("loki"), free_port()
-        (self.dir / "loki.yaml").write_text(f"""
-auth_enabled: false
-analytics: {{reporting_enabled: false}}
-server: {{http_listen_address: 127.0.0.1, http_listen_port: {port}, grpc_listen_address: 127.0.0.1, grpc_listen_port: {free_port()}}}
-common: {{instance_addr: 127.0.0.1, path_prefix: {self.dir}/loki, replication_factor: 1, ring: {{kvstore: {{store: inmemory}}}}}}
-storage_config: {{object_store: {{filesystem: {{dir: {self.dir}/loki/objects}}}}}}
-schema_config: {{configs: [{{from: 2020-01-01, store: tsdb, object_store: filesystem, schema: v13, index: {{prefix: i_, period: 24h}}}}]}}
-ingester: {{lifecycler: {{min_ready_duration: 0s, final_sleep: 0s}}}}
-frontend_worker: {{dns_lookup_duration: 300ms}}
-frontend: {{scheduler_dns_lookup_period: 300ms}}
-""")
-        self.start(binary, f"-config.file={self.dir}/loki.yaml")
-        real = f"http://127.0.0.1:{port}"
-        wait_for("loki", lambda: "ready" in get(real + "/ready"), 120)
+        real = start_loki(self)
         now = time.time_ns()
         self.compare("/loki/api/v1/push", bodies.loki_json(now) + bodies.loki_proto(now), real, exact=True)
-
-    def prometheus(self, program, *args):
-        binary, port = need(program), free_port()
-        (self.dir / "p.yml").write_text("global: {scrape_interval: 1h}\n")
-        self.start(binary, f"--config.file={self.dir}/p.yml", f"--storage.tsdb.path={self.dir}/{program}", f"--web.listen-address=127.0.0.1:{port}",
-                   "--web.enable-remote-write-receiver", "--enable-feature=native-histograms,exemplar-storage", *args)
-        base = f"http://127.0.0.1:{port}"
-        wait_for(program, lambda: get(base + "/-/ready"), 120)
-        return base
 
     # Times that Mimir takes by another rule are left out: what is far ahead makes an old Prometheus refuse all that follows.
     def rules(self, two):
         return [c for c in bodies.remote_write(int(time.time() * 1000), two) if c[0] != "a year ahead"]
 
     def test_what_prometheus_3_refuses_is_refused_in_both_protocols(self):
-        real = self.prometheus("prometheus3", "--web.remote-write-receiver.accepted-protobuf-messages=prometheus.WriteRequest",
+        real = self.prometheus(need("prometheus3"), "--web.remote-write-receiver.accepted-protobuf-messages=prometheus.WriteRequest",
                                "--web.remote-write-receiver.accepted-protobuf-messages=io.prometheus.write.v2.Request")
         for two in (False, True):
             self.compare("/api/v1/write", self.rules(two), real)
 
     def test_what_an_older_prometheus_refuses_is_refused(self):
-        self.compare("/api/v1/write", self.rules(False), self.prometheus("prometheus"))
+        self.compare("/api/v1/write", self.rules(False), self.prometheus(need("prometheus")))
 
 
 if __name__ == "__main__":

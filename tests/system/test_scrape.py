@@ -10,17 +10,6 @@ from remote import *
 EVERY = ("--interval", "300ms", "--scrape-timeout", "30s")
 
 
-def flat(sink):
-    """Every sample that was sent, in order: (name, labels without the name, bits, ms)."""
-    out = []
-    for r in sink.requests:
-        for s in read(r)[0]:
-            labels = dict(s.labels)
-            name = labels.pop("__name__")
-            out += [(name, labels, bits, ms) for bits, ms in s.samples]
-    return out
-
-
 class Scrape(Case):
     def exporter(self, *args, **kw):
         e = Exporter(*args, **kw)
@@ -291,13 +280,9 @@ class Judge(Case):
 
 class Prometheus(Case):
     def test_what_was_scraped_is_read_back_and_has_ended(self):
-        binary, port, node = need("prometheus"), free_port(), free_port()
+        base, node = self.prometheus(need("prometheus")), free_port()
         self.start(need("prometheus-node-exporter"), f"--web.listen-address=127.0.0.1:{node}")
-        (self.dir / "prometheus.yml").write_text("global: {}\n")
-        self.start(binary, f"--config.file={self.dir}/prometheus.yml", f"--storage.tsdb.path={self.dir}/data",
-                   f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver")
-        base, target = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{node}/metrics"
-        wait_for("prometheus", lambda: get(base + "/-/ready"))
+        target = f"http://127.0.0.1:{node}/metrics"
         wait_for("node exporter", lambda: get(target))
 
         def query(expression, at):

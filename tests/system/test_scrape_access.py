@@ -92,20 +92,10 @@ class Access(Case):
                 code = base64.b64encode((before + secret).encode()).decode()
                 self.assertNotIn(code[4:20].encode(), output)
 
-    def samples(self):
-        """(name, labels, bits, ms) of all that was sent."""
-        out = []
-        for r in list(self.sink.requests):
-            for s in read(r)[0]:
-                labels = dict(s.labels)
-                name = labels.pop("__name__")
-                out += [(name, labels, bits, ms) for bits, ms in s.samples]
-        return out
-
     def ups(self):
         """What `up` was, for each job, in order; None for a marker."""
         out = {}
-        for name, labels, bits, _ in self.samples():
+        for name, labels, bits, _ in flat(self.sink):
             if name == "up":
                 out.setdefault(labels["job"], []).append(None if bits == STALE else number(bits))
         return out
@@ -118,7 +108,7 @@ class Settings(Access):
         self.scrape("--keep-series", "--targets", self.targets(
             "# two of them", "", f'{first.url} job=one label.site="north wing" label.instance=router own_timestamps=on timeout=7s',
             f"{second.url} job=two label.site=south honor_labels=on"))
-        got = {(labels["job"], name): (labels, ms) for name, labels, _, ms in self.samples()}
+        got = {(labels["job"], name): (labels, ms) for name, labels, _, ms in flat(self.sink)}
         self.assertEqual(got["one", "a"][0], {"job": "one", "instance": "router", "site": "north wing", "exported_site": "theirs"})
         self.assertEqual(got["one", "up"][0], {"job": "one", "instance": "router", "site": "north wing"})
         self.assertEqual(got["two", "a"], ({"job": "two", "instance": second.address, "site": "theirs"}, 1700000000000))
@@ -136,7 +126,7 @@ class Settings(Access):
         url = f"http://{probe.address}/probe?module=icmp&target="
         self.scrape("--keep-series", "--targets", self.targets(f"{url}a.example job=ping label.instance=a.example", f"{url}b.example%2Fx job=ping label.instance=b"))
         self.assertEqual(sorted(probe.paths), ["/probe?module=icmp&target=a.example", "/probe?module=icmp&target=b.example%2Fx"])
-        self.assertEqual({labels["instance"] for name, labels, *_ in self.samples() if name == "probe_success"}, {"a.example", "b"})
+        self.assertEqual({labels["instance"] for name, labels, *_ in flat(self.sink) if name == "probe_success"}, {"a.example", "b"})
 
     def test_targets_come_from_several_files_and_the_command_line(self):
         one, two, three = self.target(), self.target(), self.target()
@@ -324,7 +314,7 @@ class Reload(Access):
         p.send_signal(signal.SIGHUP)
         wait_for("the new one is up", lambda: self.ups().get("comes", [0])[-1] == 1)
         self.assertIn("targets read again: 1 go on, 1 begin, 1 ended", self.log())
-        ended = lambda: {name for name, labels, bits, _ in self.samples() if labels["job"] == "goes" and bits == STALE}
+        ended = lambda: {name for name, labels, bits, _ in flat(self.sink) if labels["job"] == "goes" and bits == STALE}
         wait_for("markers", lambda: len(ended()) == 6)
         n, m = len(goes.paths), len(stays.paths)
         wait_for("the rest goes on", lambda: len(stays.paths) > m + 3)
@@ -336,7 +326,7 @@ class Reload(Access):
         self.assertIn("the targets stay as they were", self.log())
         m = len(stays.paths), len(comes.paths)
         wait_for("both go on", lambda: len(stays.paths) > m[0] + 1 and len(comes.paths) > m[1] + 1)
-        got = [(name, number(bits)) for name, labels, bits, _ in self.samples() if labels["job"] == "stays"]
+        got = [(name, number(bits)) for name, labels, bits, _ in flat(self.sink) if labels["job"] == "stays"]
         self.assertNotIn(None, self.ups()["stays"])
         self.assertEqual([v for name, v in got if name == "scrape_series_added"].count(1), 1)  # as if nothing had been
         self.end(p)
@@ -349,7 +339,7 @@ class Reload(Access):
         p.send_signal(signal.SIGHUP)
         wait_for("it is again", lambda: None in self.ups()["t"] and self.ups()["t"][-1] == 1)
         self.end(p)
-        times = [ms for name, _, _, ms in self.samples() if name == "up"]
+        times = [ms for name, _, _, ms in flat(self.sink) if name == "up"]
         self.assertEqual(times, sorted(set(times)))
 
 
@@ -371,7 +361,7 @@ basic_auth_users: {{me: "{HASH}"}}
         self.assertEqual(self.ups(), {"good": [1], "wrong": [0], "none": [0], "no_cert": [0]}, err)
         self.assertIn("HTTP 401: it does not take user with what password_file holds", err)
         self.assertIn("HTTP 401: it wants credentials", err)
-        return {name for name, labels, *_ in self.samples() if labels["job"] == "good"}
+        return {name for name, labels, *_ in flat(self.sink) if labels["job"] == "good"}
 
     def test_node_exporter_with_tls_client_certificates_and_basic_authentication(self):
         program, port = need("prometheus-node-exporter"), free_port()

@@ -8,21 +8,10 @@
 
 #include <snappy-c.h>
 
+#include "../../support/random.h"
 #include "remote1.pb-c.h"
 #include "remote2.pb-c.h"
 #include "seal.h"
-
-/* ---- chance -------------------------------------------------------------------------------------------------------
- */
-
-static uint64_t state = 88172645463325252u;
-static uint64_t random_u64(void)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    return state ^= state << 17;
-}
-static uint32_t below(uint32_t n) { return (uint32_t)(random_u64() >> 16) % n; }
 
 /* ---- series -------------------------------------------------------------------------------------------------------
  */

@@ -10,20 +10,12 @@
 
 #include <snappy-c.h>
 
+#include "../../support/random.h"
 #include "remote1.pb-c.h"
 #include "remote2.pb-c.h"
 #include "seal.h"
 
 #define T INT64_C(1700000000000)
-
-static uint64_t state = 88172645463325252u;
-static uint32_t below(uint32_t n)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state >> 16) % n;
-}
 
 /* ---- making -------------------------------------------------------------------------------------------------------
  */

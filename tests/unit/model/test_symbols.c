@@ -6,16 +6,8 @@
 
 #include <cmocka.h>
 
+#include "../../support/random.h"
 #include "model/model.h"
-
-static uint64_t state = 88172645463325252u;
-static uint32_t below(uint32_t n)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state >> 16) % n;
-}
 
 struct fixture {
     struct guard *guard;
